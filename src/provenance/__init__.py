@@ -1,0 +1,1 @@
+"""Record how a model came to be."""
