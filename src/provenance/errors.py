@@ -13,7 +13,8 @@
     │   └── UnreadableError     the operating system refused to read it
     ├── StorageError            a store that cannot be read or written
     │   ├── NotFoundError       nothing is stored under that path
-    │   └── ConflictError       something else is stored under that path already
+    │   ├── ConflictError       something else is stored under that path already
+    │   └── BusyError           another process is writing there
     ├── KeyFileError            a key that cannot be used
     │   └── UnsafeKeyError      a key that others may read, or that proves nothing
     ├── SignatureError          a signature that does not verify
@@ -128,6 +129,13 @@ class ConflictError(StorageError):
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "other bytes are stored here already")
+
+
+class BusyError(StorageError):
+    """Another process is writing there, and will finish by itself."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "another process is writing here")
 
 
 class KeyFileError(ProvenanceError):

@@ -1,0 +1,122 @@
+"""Fingerprint documents and the leaves under them (docs: formats/fingerprints).
+
+Pure: whoever has read the bytes passes entries in, and gets the fingerprint.
+
+>>> entry = FileEntry(path=b"a.txt", size=1, sha256="ab" * 32)
+>>> tree([entry]).count
+1
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from provenance.encoding import canonical, merkle
+from provenance.encoding.fields import fields
+from provenance.errors import FormatError
+from provenance.model.fingerprint import FileEntry, Fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from provenance.model.values import Values
+
+
+def file(*, size: int, sha256: str) -> Fingerprint:
+    """Fingerprint one file: its digest is that of its bytes."""
+    return Fingerprint(method="file-1", digest=sha256, root=sha256, count=1, bytes=size)
+
+
+def tree(entries: Iterable[FileEntry]) -> Fingerprint:
+    """Fingerprint the files under a folder, given sorted by path.
+
+    Raises:
+        FormatError: the entries are not strictly sorted, or carry a mode.
+    """
+    return _of_entries("tree-1", entries)
+
+
+def source(entries: Iterable[FileEntry]) -> Fingerprint:
+    """Fingerprint source code, its files given sorted by path and with modes.
+
+    Raises:
+        FormatError: the entries are not strictly sorted, or lack a mode.
+    """
+    return _of_entries("source-1", entries)
+
+
+def of_values(method: str, values: Values) -> Fingerprint:
+    """Fingerprint a configuration, an environment or an evaluation."""
+    leaves = merkle.Tree()
+    size = 0
+    for path, kind, text in values:
+        content = text.encode()
+        size += len(content)
+        leaves.append(fields(b"value-1", path.encode(), kind.encode(), content))
+    return _document(method, leaves, size)
+
+
+def document(fingerprint: Fingerprint) -> dict[str, canonical.Json]:
+    """Return the fingerprint document, without the digest that it leads to."""
+    return {
+        "bytes": fingerprint.bytes,
+        "count": fingerprint.count,
+        "method": fingerprint.method,
+        "root": fingerprint.root,
+    }
+
+
+def digest(document: dict[str, canonical.Json]) -> str:
+    """Return the digest of an artifact from its fingerprint document."""
+    if document["method"] == "file-1":
+        return str(document["root"])
+    return hashlib.sha256(canonical.encode(document)).hexdigest()
+
+
+def sorted_entries(entries: Iterable[FileEntry]) -> Sequence[FileEntry]:
+    """Sort entries by the bytes of their paths, as every tree wants them."""
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _of_entries(method: str, entries: Iterable[FileEntry]) -> Fingerprint:
+    leaves = merkle.Tree()
+    size = 0
+    last = b""
+    for entry in entries:
+        if entry.path <= last:
+            message = f"{entry.path!r} stands after {last!r}: not sorted, or twice"
+            raise FormatError(message)
+        if (entry.mode is None) == (method == "source-1"):
+            message = f"{entry.path!r}: exactly the files of source code have a mode"
+            raise FormatError(message)
+        last = entry.path
+        size += entry.size
+        leaves.append(_leaf(entry))
+    return _document(method, leaves, size)
+
+
+def _leaf(entry: FileEntry) -> bytes:
+    size = entry.size.to_bytes(8, "big")
+    sha256 = bytes.fromhex(entry.sha256)
+    if entry.mode is None:
+        return fields(b"tree-leaf-1", entry.path, size, sha256)
+    return fields(
+        b"source-leaf-1", entry.path, entry.mode.encode(), size, sha256
+    )
+
+
+def _document(method: str, leaves: merkle.Tree, size: int) -> Fingerprint:
+    found: dict[str, canonical.Json] = {
+        "bytes": size,
+        "count": leaves.size,
+        "method": method,
+        "root": leaves.root().hex(),
+    }
+    return Fingerprint(
+        method=method,
+        digest=digest(found),
+        root=leaves.root().hex(),
+        count=leaves.size,
+        bytes=size,
+    )

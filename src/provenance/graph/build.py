@@ -1,0 +1,130 @@
+"""Building the graph: statements joined on the digests of their subjects.
+
+Edges are the uses of a step, from each thing it produced to each thing it used. They
+come from signed step statements alone: a role that no step states does not exist.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from provenance.model.statements import (
+    ArtifactRecorded,
+    Gap,
+    Opaque,
+    Statement,
+    Step,
+    StepRecorded,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+EMPTY_FILE = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""SHA-256 of no bytes: equal in every project, so it joins nothing."""
+
+
+@frozen(kw_only=True)
+class Activity:
+    """One step, put together from all its statements.
+
+    Attributes:
+        run: id of the run that recorded it.
+        step: what it is.
+        parts: its statements, in the order of their ledger.
+    """
+
+    run: str
+    step: Step
+    parts: tuple[StepRecorded, ...]
+
+    @property
+    def outcome(self) -> str:
+        """How it ended; `running` when no statement says that it did."""
+        return self.parts[-1].outcome
+
+
+@frozen(kw_only=True)
+class Graph:
+    """Everything that a set of ledgers says.
+
+    Attributes:
+        artifacts: by digest, the statements that say what it is.
+        producers: by digest, the step statements that produced it.
+        users: by digest, the step statements that used it.
+        holders: by the digest of a file, the digests of the artifacts that hold it.
+        activities: all steps, in the order in which they were first stated.
+        gaps: all gaps.
+        opaque: by digest, the types of statements that this version cannot read.
+    """
+
+    artifacts: Mapping[str, Sequence[ArtifactRecorded]] = field(repr=False)
+    producers: Mapping[str, Sequence[StepRecorded]] = field(repr=False)
+    users: Mapping[str, Sequence[StepRecorded]] = field(repr=False)
+    holders: Mapping[str, Sequence[str]] = field(repr=False)
+    activities: Sequence[Activity] = field(repr=False)
+    gaps: Sequence[Gap] = field(repr=False)
+    opaque: Mapping[str, Sequence[str]] = field(repr=False)
+
+    def name_of(self, digest: str) -> str:
+        """Return what a digest is called, or its first digits when it has no name."""
+        for artifact in self.artifacts.get(digest, ()):
+            return artifact.name
+        for step in self.producers.get(digest, ()):
+            return next(p.name for p in step.products if p.digest == digest)
+        for step in self.users.get(digest, ()):
+            return next(use.name for use in step.uses if use.digest == digest)
+        return digest[:12]
+
+
+def build(ledgers: Iterable[Iterable[Statement | None]]) -> Graph:
+    """Build the graph of these ledgers; withheld statements (None) add nothing."""
+    artifacts: defaultdict[str, list[ArtifactRecorded]] = defaultdict(list)
+    producers: defaultdict[str, list[StepRecorded]] = defaultdict(list)
+    users: defaultdict[str, list[StepRecorded]] = defaultdict(list)
+    holders: defaultdict[str, list[str]] = defaultdict(list)
+    parts: defaultdict[tuple[str, Step], list[StepRecorded]] = defaultdict(list)
+    gaps: list[Gap] = []
+    opaque: defaultdict[str, list[str]] = defaultdict(list)
+    for ledger in ledgers:
+        for statement in ledger:
+            match statement.body if statement else None:
+                case ArtifactRecorded() as body:
+                    artifacts[body.fingerprint.digest].append(body)
+                    for digest in _held(body):
+                        holders[digest].append(body.fingerprint.digest)
+                case StepRecorded() as body:
+                    parts[body.entry.run, body.step].append(body)
+                    for product in body.products:
+                        producers[product.digest].append(body)
+                    for use in body.uses:
+                        users[use.digest].append(body)
+                case Gap() as body:
+                    gaps.append(body)
+                case Opaque() as body if statement:
+                    for subject in statement.subjects:
+                        opaque[subject.digest].append(body.type)
+    return Graph(
+        artifacts=dict(artifacts),
+        producers=dict(producers),
+        users=dict(users),
+        holders=dict(holders),
+        activities=tuple(
+            Activity(run=run, step=step, parts=tuple(found))
+            for (run, step), found in parts.items()
+        ),
+        gaps=tuple(gaps),
+        opaque=dict(opaque),
+    )
+
+
+def _held(body: ArtifactRecorded) -> set[str]:
+    """Return the digests of the files of an artifact: what a payload may join on."""
+    if body.fingerprint.method == "file-1":
+        found = {body.fingerprint.digest}
+    else:
+        found = {entry.sha256 for entry in body.files}
+    return found - {EMPTY_FILE}

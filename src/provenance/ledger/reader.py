@@ -1,0 +1,243 @@
+"""Reading a run back from a store, with every check that `rows` knows.
+
+A store is read as strangers' bytes are: segments are parsed in a limited process,
+and what it returns is hashed again. What heads do not cover yet (a run that goes on,
+or was killed) is read too and marked as such.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from provenance.encoding import statements
+from provenance.errors import LedgerError, UsageError
+from provenance.ledger import layout, rows, spool
+from provenance.ledger.writer import continuation
+from provenance.model.statements import BoundHead, Head, RunBegun, RunHead, Statement
+from provenance.signing import envelope
+
+if TYPE_CHECKING:
+    from provenance.storage.store import Store
+    from provenance.tables.read import Reader
+    from provenance.tables.rows import Row
+
+MAX_SEGMENT = 64 * 2**20
+MAX_ENVELOPE = 24 * 2**20
+
+
+@frozen(kw_only=True)
+class HeadFile:
+    """A head or run head as it lies in a store.
+
+    Attributes:
+        path: where it lies.
+        id: id of the statement.
+        key: id of the key that it says signed it, None for a bare statement. The
+            signature was not checked: that needs a policy.
+        body: what it says.
+    """
+
+    path: str
+    id: str
+    key: str | None
+    body: Head | RunHead
+
+
+@frozen(kw_only=True)
+class Ledger:
+    """One ledger: its rows, its statements, and its newest head.
+
+    Attributes:
+        statements: one for each row, None where it is withheld.
+        head: None as long as nothing was cut.
+        segments: the paths of the segments, in order.
+        spooled: how many rows at the end are in the spool only.
+    """
+
+    writer: str
+    rows: tuple[Row, ...]
+    statements: tuple[Statement | None, ...]
+    head: HeadFile | None
+    segments: tuple[str, ...]
+    spooled: int = 0
+
+    @property
+    def begun(self) -> RunBegun:
+        """What the writer said when it began."""
+        first = self.statements[0]
+        if first is None or not isinstance(first.body, RunBegun):
+            message = f"the writer {self.writer} does not say how it began"
+            raise LedgerError(message)
+        return first.body
+
+    @property
+    def bound(self) -> BoundHead | None:
+        """What a run head says of this ledger; None when no head covers all of it."""
+        head = self.head.body if self.head else None
+        if self.head is None or not isinstance(head, Head):
+            return None
+        if head.size != len(self.rows):
+            return None
+        return BoundHead(
+            head=self.head.id,
+            rank=self.begun.rank,
+            root=head.root,
+            size=head.size,
+            writer=self.writer,
+        )
+
+
+@frozen(kw_only=True)
+class RecordedRun:
+    """Everything that a store holds of one run."""
+
+    id: str
+    ledgers: tuple[Ledger, ...]
+    head: HeadFile | None
+
+    @property
+    def begun(self) -> RunBegun:
+        """What the first writer said of the run."""
+        return self.ledgers[0].begun
+
+
+def run_ids(store: Store) -> list[str]:
+    """Return the ids of all runs in a store, in no order that means something."""
+    found = (path.split("/") for path in store.list(layout.RUNS))
+    spooled = (
+        path.removeprefix(f"{layout.SPOOL}/").split("-")
+        for path in store.list(layout.SPOOL)
+    )
+    return sorted({parts[1] for parts in found} | {parts[0] for parts in spooled})
+
+
+def read_runs(store: Store, reader: Reader) -> list[RecordedRun]:
+    """Read all runs of a store, oldest first.
+
+    Raises:
+        LedgerError: one contradicts itself.
+        FormatError: a file in it is malformed.
+        StorageError: the store cannot be read.
+    """
+    runs = [
+        run
+        for run_id in run_ids(store)
+        if (run := read_run(store, run_id, reader)).ledgers
+    ]
+    return sorted(runs, key=lambda run: (run.begun.document.started, run.id))
+
+
+def find_run(runs: list[RecordedRun], wanted: str) -> RecordedRun:
+    """Return the run with this id or unique prefix, or the newest for `latest`.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    if wanted == "latest" and runs:
+        return runs[-1]
+    found = [run for run in runs if wanted and run.id.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(run.id[:12] for run in runs[-5:]) or "none"
+    problem = f"{len(found)} runs begin" if found else "no run begins"
+    message = f"{problem} with {wanted!r}; the newest in this store: {known}"
+    raise UsageError(message)
+
+
+def read_run(store: Store, run_id: str, reader: Reader) -> RecordedRun:
+    """Read one run; see `read_runs` for what it raises."""
+    paths = store.list(layout.run(run_id))
+    writers = {found[1] for path in paths if (found := layout.parse_segment(path))}
+    prefix = f"{layout.SPOOL}/{run_id}-"
+    spools = [path for path in store.list(layout.SPOOL) if path.startswith(prefix)]
+    writers |= {path.removeprefix(prefix).removesuffix(".jsonl") for path in spools}
+    ledgers = [_read_ledger(store, run_id, writer, paths, reader) for writer in writers]
+    heads = [
+        (found[1], path) for path in paths if (found := layout.parse_run_head(path))
+    ]
+    return RecordedRun(
+        id=run_id,
+        ledgers=tuple(
+            sorted(
+                (one for one in ledgers if one.rows),
+                key=lambda ledger: (ledger.begun.rank, ledger.writer),
+            )
+        ),
+        head=read_head(store, max(heads)[1]) if heads else None,
+    )
+
+
+def read_head(store: Store, path: str) -> HeadFile:
+    """Read a head or run head; its signature is *not* checked."""
+    data = store.get(path, limit=MAX_ENVELOPE)
+    key = None
+    if path.endswith(layout.SIGNED):
+        sealed = envelope.parse(data)
+        data, key = sealed.payload, sealed.hint
+    statement = statements.decode(data, limit=statements.MAX_SIGNED_STATEMENT)
+    if not isinstance(statement.body, Head | RunHead):
+        message = f"{path} holds a {statement.kind} statement, not a head"
+        raise LedgerError(message)
+    return HeadFile(path=path, id=statement.id, key=key, body=statement.body)
+
+
+def _read_ledger(
+    store: Store, run_id: str, writer: str, paths: list[str], reader: Reader
+) -> Ledger:
+    segments = sorted(
+        path
+        for path in paths
+        if (found := layout.parse_segment(path)) and found[1] == writer
+    )
+    found_rows: list[Row] = []
+    for path in segments:
+        found_rows.extend(reader.segment(store.get(path, limit=MAX_SEGMENT)))
+    rows.check_indexes(found_rows)
+    rows.check_ids(found_rows)
+    ledger = [_decode(row, run_id, writer) for row in found_rows]
+    heads = [
+        (found[2], path)
+        for path in paths
+        if (found := layout.parse_head(path)) and found[1] == writer
+    ]
+    head = read_head(store, max(heads)[1]) if heads else None
+    if head is not None and isinstance(head.body, Head):
+        rows.check_root(found_rows[: head.body.size], head.body)
+        rows.check_counts(ledger[: head.body.size], head.body)
+    spooled = _spooled(store, run_id, writer, len(found_rows))
+    ledger.extend(statement for _, statement in spooled)
+    if ledger:
+        rows.check_story(ledger)
+    return Ledger(
+        writer=writer,
+        rows=(*found_rows, *(row for row, _ in spooled)),
+        statements=tuple(ledger),
+        head=head,
+        segments=tuple(segments),
+        spooled=len(spooled),
+    )
+
+
+def _decode(row: Row, run_id: str, writer: str) -> Statement | None:
+    statement = rows.decode(row)
+    if statement is not None:
+        rows.check_place(statement, run=run_id, writer=writer, index=row.index)
+        rows.check_projection(row, statement)
+    return statement
+
+
+def _spooled(
+    store: Store, run_id: str, writer: str, size: int
+) -> list[tuple[Row, Statement]]:
+    """Read what only the spool holds, as far as it continues the ledger."""
+    if store.local is None:
+        return []
+    found: list[tuple[Row, Statement]] = []
+    for payload in spool.lines(store.local / layout.spool(run_id, writer)):
+        at = size + len(found)
+        one = continuation(payload, run=run_id, writer=writer, at=at)
+        if one is not None:
+            found.append(one)
+    return found

@@ -1,0 +1,262 @@
+"""The writer of one ledger: takes statements, cuts segments, signs heads.
+
+Statements are in the spool once `sync` returns, in the store once `cut` returns.
+The writer is not safe for threads: one thread of a process owns it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from provenance.encoding import merkle, statements
+from provenance.errors import FormatError, LedgerError
+from provenance.ledger import layout, rows
+from provenance.ledger.spool import Spool
+from provenance.model.statements import (
+    COUNTED_KINDS,
+    BoundHead,
+    Counts,
+    Entry,
+    Head,
+    LedgerBody,
+    RunHead,
+    SignedBody,
+    Statement,
+)
+from provenance.model.text import spell_time
+from provenance.signing import envelope
+from provenance.tables import write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from provenance.signing.keys import Signer
+    from provenance.storage.store import Store
+    from provenance.tables.rows import Row
+
+MAX_SEGMENT_ROWS = 65_536
+MAX_SEGMENT_BYTES = 32 * 2**20
+"""Of payload, before compression: far enough below the 64 MiB of a segment."""
+
+
+@frozen(kw_only=True)
+class Surroundings:
+    """What a writer needs from outside: keys, clock and randomness.
+
+    Attributes:
+        signer: signs heads; without one they stay bare statements.
+        clock: returns the current moment, aware of its time zone.
+        entropy: returns that many random bytes.
+    """
+
+    signer: Signer | None
+    clock: Callable[[], datetime]
+    entropy: Callable[[int], bytes] = field(repr=False)
+
+    def now(self) -> str:
+        """Return the current time as the format spells it."""
+        return spell_time(self.clock())
+
+    def new_id(self) -> str:
+        """Return 128 random bits in hex."""
+        return self.entropy(16).hex()
+
+
+class LedgerWriter:
+    """Appends to the ledger of one writer of one run.
+
+    Args:
+        store: where segments and heads go.
+        run: id of the run.
+        writer: id of this writer; nobody else may use it.
+        around: signer, clock and randomness.
+    """
+
+    def __init__(
+        self, store: Store, *, run: str, writer: str, around: Surroundings
+    ) -> None:
+        self.run = run
+        self.writer = writer
+        self._store = store
+        self._around = around
+        self._tree = merkle.Tree()
+        self._kinds: Counter[str] = Counter()
+        self._pending: list[Row] = []
+        self._pending_bytes = 0
+        self._head: tuple[str, Head] | None = None
+        self._spool: Spool | None = None
+        if store.local is not None:
+            self._spool = Spool(store.local / layout.spool(run, writer))
+
+    @property
+    def size(self) -> int:
+        """The number of statements so far."""
+        return self._tree.size
+
+    def append(self, make: Callable[[Entry], LedgerBody]) -> Statement:
+        """Add one statement; `make` gets its entry and returns its body.
+
+        Raises:
+            FormatError: there is no such statement; the ledger is unchanged.
+        """
+        entry = Entry(
+            index=self.size,
+            nonce=self._around.new_id(),
+            run=self.run,
+            time=self._around.now(),
+            writer=self.writer,
+        )
+        payload = statements.encode(make(entry))
+        row, statement = rows.from_payload(payload, self.size)
+        self._take(row, payload)
+        if self._spool is not None:
+            self._spool.append(payload)
+        if (
+            len(self._pending) >= MAX_SEGMENT_ROWS
+            or self._pending_bytes >= MAX_SEGMENT_BYTES
+        ):
+            self.cut()
+        return statement
+
+    def sync(self) -> None:
+        """Make every statement so far safe on disk, where the store has one."""
+        if self._spool is not None:
+            self._spool.sync()
+
+    def cut(self) -> None:
+        """Write what is pending as a segment, and a head over everything.
+
+        Raises:
+            StorageError: the store cannot be written; everything stays pending and
+                may be cut again.
+        """
+        if self._pending:
+            first = self._pending[0].index
+            path = layout.segment(self.run, self.writer, first)
+            self._store.put_new(path, write.segment(self._pending))
+            self._pending.clear()
+            self._pending_bytes = 0
+        if self._head is None or self._head[1].size < self.size:
+            self._cut_head()
+        if self._spool is not None:
+            self._spool.reset()
+
+    def bound(self, rank: int) -> BoundHead:
+        """Return what a run head says of this ledger; it must have been cut.
+
+        Raises:
+            ValueError: it has not.
+        """
+        if self._head is None or self._head[1].size != self.size:
+            message = "the ledger has statements that no head signs yet"
+            raise ValueError(message)
+        head_id, head = self._head
+        return BoundHead(
+            head=head_id, rank=rank, root=head.root, size=head.size, writer=self.writer
+        )
+
+    def close(self) -> None:
+        """Let go of the spool; it is kept if statements are not in a segment yet."""
+        if self._spool is not None:
+            self._spool.close(remove=not self._pending)
+            self._spool = None
+
+    def resume(
+        self, done: Sequence[Row], *, head: tuple[str, Head] | None, spooled: list[bytes]
+    ) -> None:
+        """Go on with the ledger of a writer that was killed.
+
+        Args:
+            done: the rows that are in segments.
+            head: id and content of its newest head.
+            spooled: the lines of its spool; those that do not continue the ledger
+                are left out.
+
+        Raises:
+            LedgerError: the rows do not belong to this ledger.
+        """
+        # The kinds of withheld rows are known only to the head that counted them.
+        counted = head[1] if head else None
+        if counted is not None:
+            self._kinds.update(
+                {kind: getattr(counted.counts, kind) for kind in COUNTED_KINDS}
+            )
+        for row in done:
+            self._tree.append(row.id)
+            if counted is None or row.index >= counted.size:
+                self._kinds[row.kind or "other"] += 1
+        self._head = head
+        for payload in spooled:
+            found = continuation(payload, run=self.run, writer=self.writer, at=self.size)
+            if found is not None:
+                self._take(found[0], payload)
+
+    def _take(self, row: Row, payload: bytes) -> None:
+        self._tree.append(row.id)
+        self._kinds[row.kind or "other"] += 1
+        self._pending.append(row)
+        self._pending_bytes += len(payload)
+
+    def _cut_head(self) -> None:
+        head = Head(
+            counts=Counts(**self._kinds),
+            previous=self._head[0] if self._head else None,
+            root=self._tree.root().hex(),
+            run=self.run,
+            size=self.size,
+            time=self._around.now(),
+            writer=self.writer,
+        )
+        signer = self._around.signer
+        path = layout.head(
+            self.run, self.writer, self.size, signed=signer is not None
+        )
+        self._head = (put_signed(self._store, path, head, signer), head)
+
+
+def continuation(
+    payload: bytes, *, run: str, writer: str, at: int
+) -> tuple[Row, Statement] | None:
+    """Read one line of a spool; None when it does not stand at `at` of the ledger."""
+    try:
+        row, statement = rows.from_payload(payload, at)
+        rows.check_place(statement, run=run, writer=writer, index=at)
+    except (FormatError, LedgerError):
+        return None
+    return row, statement
+
+
+def put_run_head(
+    store: Store, run: str, heads: Sequence[BoundHead], around: Surroundings
+) -> str:
+    """Bind the heads of all writers of a run; return the id of the run head."""
+    head = RunHead(
+        heads=tuple(sorted(heads, key=lambda bound: (bound.rank, bound.writer))),
+        run=run,
+        time=around.now(),
+    )
+    taken = [
+        found[1]
+        for path in store.list(layout.run(run))
+        if (found := layout.parse_run_head(path))
+    ]
+    number = max(taken, default=-1) + 1
+    path = layout.run_head(run, number, signed=around.signer is not None)
+    return put_signed(store, path, head, around.signer)
+
+
+def put_signed(
+    store: Store, path: str, body: SignedBody, signer: Signer | None
+) -> str:
+    """Store a signed statement, or the bare one without a signer; return its id."""
+    payload = statements.encode(body)
+    if signer is None:
+        store.put_new(path, payload)
+    else:
+        store.put_new(layout.key(signer.public.id), signer.public.pem.encode())
+        store.put_new(path, envelope.seal(payload, signer))
+    return statements.statement_id(payload)

@@ -1,0 +1,519 @@
+"""Runs and steps: the recording API.
+
+Every call hands an event to the recorder and returns. What cannot be recorded leaves
+a gap in the record and a line in the log, never an exception, unless the run is
+strict.
+
+>>> import os, pathlib, tempfile
+>>> folder = pathlib.Path(tempfile.mkdtemp())
+>>> _ = (folder / "corpus.txt").write_text("to be or not to be")
+>>> with start("tiny", store=folder / "store", code=folder / "corpus.txt") as run:
+...     corpus = run.dataset(folder / "corpus.txt", source="https://example.org")
+...     with run.step("train", uses=[corpus]) as train:
+...         _ = (folder / "weights.bin").write_bytes(bytes(8))
+...         final = train.checkpoint(folder / "weights.bin", step=1)
+>>> final.digest[:12]
+'af5570f5a181'
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import secrets
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from provenance.errors import FormatError
+from provenance.model import values as value_lists
+from provenance.model.statements import Product, Use
+from provenance.model.statements import Step as StepRecord
+from provenance.model.text import spell_time
+from provenance.record import roles
+from provenance.record.artifact import Artifact
+from provenance.record.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from os import PathLike
+    from types import TracebackType
+
+    from provenance.model.values import Value
+    from provenance.record.journal import Journal
+
+logger = logging.getLogger("provenance")
+
+DEFAULT_STORE = "provenance-store"
+
+_open_runs: list[Run] = []
+_open_runs_lock = threading.Lock()
+
+
+def start(
+    name: str | None = None,
+    *,
+    store: str | PathLike[str] = DEFAULT_STORE,
+    key: str | PathLike[str] | None = None,
+    code: str | PathLike[str] | None = None,
+    strict: bool = False,
+) -> Run:
+    """Start recording a run. Use it in a `with` statement, or call `end` at the end.
+
+    Source code and environment are recorded by themselves.
+
+    Args:
+        name: what the run is called; the name of the script if not given.
+        store: the folder, or fsspec URL, that holds the record; made when needed.
+        key: a private key file; otherwise `PROVENANCE_KEY` or the key in the user's
+            configuration folder. Without any, the record is unsigned and says so.
+        code: a file or folder of the code that runs; the git work tree around it is
+            recorded. The script itself if not given.
+        strict: wait until each thing is recorded, and raise when it cannot be.
+
+    Raises:
+        RecordingError: strict, and the record cannot be begun.
+    """
+    script = _script()
+    run = Run(
+        name or (script.stem if script else "run"),
+        store=store,
+        key=key,
+        strict=strict,
+    )
+    run.capture(Path(code) if code is not None else script or Path.cwd())
+    return run
+
+
+def current() -> Run | None:
+    """Return the run that was started last and has not ended, from any thread."""
+    with _open_runs_lock:
+        return _open_runs[-1] if _open_runs else None
+
+
+class Run:
+    """One run that is being recorded; made by `start`.
+
+    Attributes:
+        name: what it is called.
+        id: 128 random bits, as hex.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        store: str | PathLike[str],
+        key: str | PathLike[str] | None,
+        strict: bool,
+    ) -> None:
+        self.name = name
+        self.id = secrets.token_hex(16)
+        started = _now()
+        environ = dict(os.environ)
+        location = store if isinstance(store, str) else Path(store)
+
+        def open_journal() -> Journal:
+            # The seam to storage, tables and signing, crossed off the caller's thread.
+            from provenance.record import journal  # noqa: PLC0415
+
+            options = journal.Options(
+                name=name,
+                run=self.id,
+                started=started,
+                store=location,
+                key=Path(key) if key is not None else None,
+                environ=environ,
+                strict=strict,
+            )
+            return journal.Journal(options, logger.warning)
+
+        self._recorder = Recorder(open_journal, strict=strict)
+        self._common: list[tuple[Artifact, str]] = []
+        self._ended = False
+        with _open_runs_lock:
+            _open_runs.append(self)
+        atexit.register(self._at_exit)
+
+    def capture(self, code: Path) -> None:
+        """Record the environment and the code; `start` calls it once."""
+        environment = Artifact(kind="environment", name="environment", run=self.id)
+        source = Artifact(kind="code", name=code.name or "code", run=self.id)
+        self._put(environment, lambda journal: journal.environment())
+        place = Path(os.path.abspath(code))  # noqa: PTH100 (links stay as they are)
+        self._put(source, lambda journal: journal.code(place))
+        self._common = [(environment, "environment"), (source, "code")]
+
+    def dataset(
+        self,
+        path: str | PathLike[str],
+        *,
+        name: str | None = None,
+        source: str | None = None,
+        license: str | None = None,  # noqa: A002 (the word that users look for)
+        **facts: Value,
+    ) -> Artifact:
+        """Record a dataset that was found: a file, or a folder with all its files.
+
+        Args:
+            path: where it lies.
+            name: what it is called; the last part of the path if not given.
+            source: where it came from, such as a URL.
+            license: its SPDX identifier.
+            facts: whatever else is known, such as `cleaning="scripts/clean.py"`.
+        """
+        known = {"source": source, "license": license, **facts}
+        return self.content("dataset", path, name, known)
+
+    def model(
+        self,
+        path: str | PathLike[str],
+        *,
+        name: str | None = None,
+        source: str | None = None,
+        license: str | None = None,  # noqa: A002 (the word that users look for)
+        **facts: Value,
+    ) -> Artifact:
+        """Record a model that was not trained here, such as a base model."""
+        known = {"source": source, "license": license, **facts}
+        return self.content("model", path, name, known)
+
+    def file(
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+    ) -> Artifact:
+        """Record any other file or folder: a tokenizer, guidelines, a licence."""
+        return self.content("file", path, name, facts)
+
+    def config(
+        self,
+        values: Mapping[str, Value],
+        *,
+        name: str = "config",
+        **facts: Value,
+    ) -> Artifact:
+        """Record a configuration of JSON-like values, in the clear and exactly.
+
+        Numbers, text, bytes, bools, None, and lists and dicts of them. The values are
+        taken as they are at the time of the call.
+        """
+        artifact = Artifact(kind="config", name=name, run=self.id)
+        frozen = _snapshot(values)
+        self._put(
+            artifact, lambda journal: journal.values("config", name, frozen(), facts)
+        )
+        return artifact
+
+    def step(
+        self,
+        kind: str,
+        *,
+        name: str | None = None,
+        uses: Iterable[Artifact | tuple[Artifact, str]] = (),
+        **facts: Value,
+    ) -> Step:
+        """Begin a step; use it in a `with` statement.
+
+        Args:
+            kind: collect, generate, process, label, train, finetune, distill,
+                evaluate, merge, quantize or convert.
+            name: what it is called; the kind if not given.
+            uses: artifacts that it uses. A pair `(artifact, role)` says what it is to
+                this step when that is not the usual thing.
+            facts: whatever else is known.
+        """
+        return Step(self, kind, name or kind, [*self._common, *uses], facts)
+
+    def evaluation(
+        self,
+        name: str,
+        metrics: Mapping[str, Value],
+        *,
+        model: Artifact | None = None,
+        dataset: Artifact | None = None,
+        uses: Iterable[Artifact | tuple[Artifact, str]] = (),
+        **facts: Value,
+    ) -> Artifact:
+        """Record what was measured, and on what where that is known."""
+        measured = [one for one in (model, dataset) if one is not None]
+        with self.step("evaluate", name=name, uses=[*measured, *uses]) as step:
+            artifact = Artifact(kind="evaluation", name=name, run=self.id)
+            frozen = _snapshot(metrics)
+
+            def work(journal: Journal) -> str:
+                values = {
+                    "name": name,
+                    "metrics": frozen(),
+                    "model": _raw(model),
+                    "dataset": _raw(dataset),
+                }
+                return journal.values("evaluation", name, values, facts)
+
+            step.produce(artifact, work, at=None)
+        return artifact
+
+    def gap(self, what: str, name: str, why: str) -> None:
+        """Say that something was not recorded, and why, so that readers know."""
+
+        def work(journal: Journal) -> None:
+            journal.gap(what, name, why)
+
+        self._recorder.put(what, name, work)
+
+    def end(self, outcome: str = "completed") -> None:
+        """End the run: everything is worked off, signed and in the store after this.
+
+        Args:
+            outcome: completed, failed or interrupted.
+        """
+        if self._ended:
+            return
+        self._ended = True
+        atexit.unregister(self._at_exit)
+        with _open_runs_lock:
+            _open_runs.remove(self)
+
+        def work(journal: Journal) -> None:
+            journal.end(outcome)
+
+        try:
+            self._recorder.put("ledger", "end of run", work)
+        finally:
+            self._recorder.close()
+
+    def content(
+        self,
+        kind: str,
+        path: str | PathLike[str],
+        name: str | None,
+        facts: Mapping[str, Value],
+    ) -> Artifact:
+        """Record a file or folder as an artifact of this kind that was found."""
+        artifact, work = self._content(kind, path, name, facts)
+        self._put(artifact, work)
+        return artifact
+
+    def _content(
+        self,
+        kind: str,
+        path: str | PathLike[str],
+        name: str | None,
+        facts: Mapping[str, Value],
+    ) -> tuple[Artifact, Callable[[Journal], str]]:
+        place = Path(os.path.abspath(path))  # noqa: PTH100 (links stay as they are)
+        artifact = Artifact(kind=kind, name=name or place.name, run=self.id)
+        known = {key: value for key, value in facts.items() if value is not None}
+
+        def work(journal: Journal) -> str:
+            return journal.content(kind, artifact.name, place, known)
+
+        return artifact, work
+
+    def _put(self, artifact: Artifact, work: Callable[[Journal], str | None]) -> None:
+        self._recorder.put(artifact.kind, artifact.name, work, artifact)
+
+    def _at_exit(self) -> None:
+        self.end("failed" if hasattr(sys, "last_value") else "completed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _: type[BaseException] | None,
+        error: BaseException | None,
+        __: TracebackType | None,
+    ) -> None:
+        self.end(_outcome(error))
+
+    def __repr__(self) -> str:
+        return f"<run {self.name!r} {self.id[:12]}>"
+
+
+class Step:
+    """One step of a run; made by `Run.step`.
+
+    Attributes:
+        kind: what it does.
+        name: what it is called.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        kind: str,
+        name: str,
+        uses: Iterable[Artifact | tuple[Artifact, str]],
+        facts: Mapping[str, Value],
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self._run = run
+        self._id = secrets.token_hex(16)
+        self._started = _now()
+        self._uses: list[tuple[Artifact, str]] = []
+        self._facts = dict(facts)
+        self.use(*uses)
+
+    def use(self, *artifacts: Artifact | tuple[Artifact, str]) -> None:
+        """Say that the step uses these from now on."""
+        for item in artifacts:
+            if isinstance(item, Artifact):
+                self._uses.append((item, roles.default(self.kind, item.kind)))
+            else:
+                self._uses.append(item)
+
+    def dataset(
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+    ) -> Artifact:
+        """Record a dataset that this step has produced."""
+        return self._content("dataset", path, name, facts, at=None)
+
+    def checkpoint(
+        self,
+        path: str | PathLike[str],
+        *,
+        step: int | None = None,
+        name: str | None = None,
+        **facts: Value,
+    ) -> Artifact:
+        """Record a checkpoint that this step has written completely.
+
+        Args:
+            path: the file or folder.
+            step: the training step that it was taken at.
+            name: what it is called; the last part of the path if not given.
+            facts: whatever else is known.
+        """
+        return self._content("checkpoint", path, name, facts, at=step)
+
+    def model(
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+    ) -> Artifact:
+        """Record a model that this step has made, by merging or converting say."""
+        return self._content("model", path, name, facts, at=None)
+
+    def file(
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+    ) -> Artifact:
+        """Record any other file or folder that this step has produced."""
+        return self._content("file", path, name, facts, at=None)
+
+    def produce(
+        self,
+        artifact: Artifact,
+        describe: Callable[[Journal], str],
+        *,
+        at: int | None,
+    ) -> None:
+        """Record an artifact and that this step produced it."""
+        uses = list(self._uses)
+
+        def work(journal: Journal) -> str:
+            digest = describe(journal)
+            product = Product(kind=artifact.kind, name=artifact.name, digest=digest)
+            self._state(journal, uses, [product], "running", at)
+            return digest
+
+        self._run._put(artifact, work)  # noqa: SLF001 (one class in two halves)
+
+    def _content(
+        self,
+        kind: str,
+        path: str | PathLike[str],
+        name: str | None,
+        facts: Mapping[str, Value],
+        *,
+        at: int | None,
+    ) -> Artifact:
+        artifact, work = self._run._content(kind, path, name, facts)  # noqa: SLF001
+        self.produce(artifact, work, at=at)
+        return artifact
+
+    def _state(
+        self,
+        journal: Journal,
+        uses: list[tuple[Artifact, str]],
+        products: list[Product],
+        outcome: str,
+        at: int | None,
+    ) -> None:
+        found: list[Use] = []
+        for artifact, role in uses:
+            digest = artifact.digest
+            if digest is None:
+                why = f"its {role} {artifact.name!r} was not recorded"
+                journal.gap("step", self.name, why)
+                continue
+            use = Use(digest=digest, name=artifact.name, role=role, run=artifact.run)
+            found.append(use)
+        journal.step(
+            StepRecord(
+                id=self._id, kind=self.kind, name=self.name, started=self._started
+            ),
+            uses=found,
+            products=products,
+            outcome=outcome,
+            at=at,
+            facts=self._facts,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _: type[BaseException] | None,
+        error: BaseException | None,
+        __: TracebackType | None,
+    ) -> None:
+        uses = list(self._uses)
+
+        def work(journal: Journal) -> None:
+            self._state(journal, uses, [], _outcome(error), None)
+
+        self._run._recorder.put("step", self.name, work)  # noqa: SLF001
+
+    def __repr__(self) -> str:
+        return f"<step {self.kind} {self.name!r} of {self._run!r}>"
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "completed"
+    return "failed" if isinstance(error, Exception) else "interrupted"
+
+
+def _now() -> str:
+    return spell_time(datetime.now(UTC))
+
+
+def _script() -> Path | None:
+    """Return the script that runs, or None in a notebook or an interpreter."""
+    place = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(os.path.abspath(place)) if place else None  # noqa: PTH100
+
+
+def _raw(artifact: Artifact | None) -> bytes | None:
+    digest = artifact.digest if artifact is not None else None
+    return bytes.fromhex(digest) if digest is not None else None
+
+
+def _snapshot(values: Mapping[str, Value]) -> Callable[[], Value]:
+    """Spell values now, so that what the caller changes later does not count.
+
+    What cannot be spelled fails when the recorder asks for it, and becomes its gap.
+    """
+
+    try:
+        spelled = value_lists.of(values)
+    except FormatError as error:
+        failure = error
+
+        def fail() -> Value:
+            raise failure
+
+        return fail
+    return lambda: value_lists.to(spelled)
