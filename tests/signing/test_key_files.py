@@ -43,6 +43,29 @@ def own_file(path: Path, content: bytes) -> Path:
     return path
 
 
+SEC1 = serialization.PrivateFormat.TraditionalOpenSSL
+PASSWORD = serialization.BestAvailableEncryption(b"word")
+OPENSSH = serialization.PrivateFormat.OpenSSH
+PLAIN = ec.generate_private_key(ec.SECP256R1())
+CONTENTS = {
+    "empty": (b"", "not PEM"),
+    "binary": (b"\xff\xfe\x00", "not PEM"),
+    "two keys": (P256.private_pem() * 2, "several"),
+    "public": (P256.public.pem.encode(), "holds PUBLIC KEY"),
+    "other length": (P256.private_pem().replace(b"MIG", b"MIH"), "damaged"),
+    "odd base64": (P256.private_pem().replace(b"MIG", b"MI"), "damaged"),
+    "cut": (P256.private_pem()[:-5], "not PEM"),
+    "encrypted": (armour(PLAIN, encryption=PASSWORD), "encrypted"),
+    "SEC 1": (armour(PLAIN, SEC1), "holds EC PRIVATE KEY"),
+    "OpenSSH": (armour(PLAIN, OPENSSH), "holds OPENSSH PRIVATE KEY"),
+    "RSA": (armour(rsa.generate_private_key(65537, 2048)), "neither a P-256"),
+    "Ed448": (armour(ed448.Ed448PrivateKey.generate()), "neither a P-256"),
+    "X25519": (armour(x25519.X25519PrivateKey.generate()), "neither a P-256"),
+    "P-384": (armour(ec.generate_private_key(ec.SECP384R1())), "usual encoding"),
+    "secp256k1": (armour(ec.generate_private_key(ec.SECP256K1())), "usual encoding"),
+}
+
+
 @contextmanager
 def umask(mask: int) -> Iterator[None]:
     before = os.umask(mask)
@@ -214,47 +237,11 @@ class TestLoading:
         os.close(again)
         assert again == free
 
-    @pytest.mark.parametrize(
-        ("content", "reason"),
-        [
-            (b"", "not PEM"),
-            (b"\xff\xfe\x00", "not PEM"),
-            (P256.private_pem() * 2, "several"),
-            (P256.public.pem.encode(), "holds a PUBLIC KEY"),
-            (P256.private_pem().replace(b"MIG", b"MIH"), "damaged"),
-            (P256.private_pem().replace(b"MIG", b"MI"), "damaged"),
-            (P256.private_pem()[:-5], "not PEM"),
-            (
-                armour(
-                    ec.generate_private_key(ec.SECP256R1()),
-                    encryption=serialization.BestAvailableEncryption(b"word"),
-                ),
-                "encrypted",
-            ),
-            (
-                armour(
-                    ec.generate_private_key(ec.SECP256R1()),
-                    serialization.PrivateFormat.TraditionalOpenSSL,
-                ),
-                "holds a EC PRIVATE KEY",
-            ),
-            (
-                armour(
-                    ec.generate_private_key(ec.SECP256R1()),
-                    serialization.PrivateFormat.OpenSSH,
-                ),
-                "holds a OPENSSH PRIVATE KEY",
-            ),
-            (armour(rsa.generate_private_key(65537, 2048)), "neither a P-256"),
-            (armour(ed448.Ed448PrivateKey.generate()), "neither a P-256"),
-            (armour(x25519.X25519PrivateKey.generate()), "neither a P-256"),
-            (armour(ec.generate_private_key(ec.SECP384R1())), "usual encoding"),
-            (armour(ec.generate_private_key(ec.SECP256K1())), "usual encoding"),
-        ],
-    )
+    @pytest.mark.parametrize("name", CONTENTS)
     def test_attack_076_what_is_no_plain_key_of_ours_is_refused(
-        self, tmp_path: Path, content: bytes, reason: str
+        self, tmp_path: Path, name: str
     ) -> None:
+        content, reason = CONTENTS[name]
         path = own_file(tmp_path / "key.pem", content)
         with pytest.raises(KeyFileError, match=reason) as caught:
             keys.load_signer(path)

@@ -69,6 +69,37 @@ def openssh(signer: keys.Signer) -> str:
     return line.decode()
 
 
+TEXTS = {
+    "empty": ("", "not a public key"),
+    "rsa line": ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ==", "not a public key"),
+    "security key": ("sk-ssh-ed25519@openssh.com AAAA", "not a public key"),
+    "ssh certificate": ("ssh-ed25519-cert-v01@openssh.com AAAA", "not a public key"),
+    "no blob": ("ssh-ed25519", "not a public key"),
+    "short blob": ("ssh-ed25519 AAAA", "does not hold"),
+    "bad base64": ("ssh-ed25519 AAA", "damaged"),
+    "other kind announced": (
+        openssh(P256).replace("ecdsa-sha2-nistp256", "ssh-ed25519"),
+        "not hold",
+    ),
+    "two lines": (f"{openssh(P256)}\n{openssh(ED25519)}", "not a public key"),
+    "options": (f'command="x" {openssh(P256)}', "not a public key"),
+    "point too short": (openssh(ED25519)[:-4], "usual encoding"),
+    "two PEM blocks": (P256.public.pem * 2, "several"),
+    "text behind": (P256.public.pem + "and more", "not PEM"),
+    "no end": (P256.public.pem.replace("END", "FIN"), "not PEM"),
+    "odd base64": (P256.public.pem.replace("MFkw", "MFk"), "damaged"),
+    "character outside base64": (P256.public.pem.replace("MFkw", "MF-w"), "not PEM"),
+    "other DER": (P256.public.pem.replace("MFkw", "MFkx"), "usual encoding"),
+    "certificate": (
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "CERTIF",
+    ),
+    "encrypted": ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "encrypted"),
+    "dashes": ("-----", "not PEM"),
+    "white space": (" " * (16 * 1024 + 1), "at most"),
+}
+
+
 class TestSigning:
     @BOTH
     @given(message=st.binary())
@@ -251,35 +282,9 @@ class TestPublicKeys:
             keys.parse_public(secret.decode())
         assert secret.splitlines()[1].decode() not in str(caught.value)
 
-    @pytest.mark.parametrize(
-        ("text", "reason"),
-        [
-            ("", "not a public key"),
-            ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ==", "not a public key"),
-            ("sk-ssh-ed25519@openssh.com AAAA", "not a public key"),
-            ("ssh-ed25519-cert-v01@openssh.com AAAA", "not a public key"),
-            ("ssh-ed25519", "not a public key"),
-            ("ssh-ed25519 AAAA", "does not hold"),
-            ("ssh-ed25519 AAA", "damaged"),
-            (openssh(P256).replace("ecdsa-sha2-nistp256", "ssh-ed25519"), "not hold"),
-            (f"{openssh(P256)}\n{openssh(ED25519)}", "not a public key"),
-            (f'command="x" {openssh(P256)}', "not a public key"),
-            (openssh(ED25519)[:-4], "usual encoding"),
-            (P256.public.pem * 2, "several"),
-            (P256.public.pem + "and more", "not PEM"),
-            (P256.public.pem.replace("END", "FIN"), "not PEM"),
-            (P256.public.pem.replace("MFkw", "MFk"), "damaged"),
-            (P256.public.pem.replace("MFkw", "MF-w"), "not PEM"),
-            (P256.public.pem.replace("MFkw", "MFkx"), "usual encoding"),
-            ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "CERTIF"),
-            ("-----BEGIN ENCRYPTED PRIVATE KEY-----", "encrypted"),
-            ("-----", "not PEM"),
-            (" " * (16 * 1024 + 1), "at most"),
-        ],
-    )
-    def test_a_text_that_is_no_single_public_key_is_refused(
-        self, text: str, reason: str
-    ) -> None:
+    @pytest.mark.parametrize("name", TEXTS)
+    def test_a_text_that_is_no_single_public_key_is_refused(self, name: str) -> None:
+        text, reason = TEXTS[name]
         with pytest.raises(KeyFileError, match=reason):
             keys.parse_public(text)
 

@@ -213,7 +213,8 @@ class PathFolders:
         seen = self.status(path, follow=follow)
         if opening.is_link(seen):
             raise NotRegularError(name, "is a link, which is not followed here")
-        descriptor = opening.open_file(full, name=name, follow=follow)
+        full = self._full(path)
+        descriptor = opening.open_file(str(full), name=name, follow=follow)
         if not os.path.samestat(seen, os.fstat(descriptor)):
             os.close(descriptor)
             raise ChangedError(name, "was replaced in the moment of opening it")

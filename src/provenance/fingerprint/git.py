@@ -13,12 +13,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from provenance.errors import FileError, LimitError, UnreadableError
 from provenance.fingerprint import opening
-from provenance.fingerprint.objects import Objects
+
+if TYPE_CHECKING:
+    from provenance.fingerprint.objects import Objects
 
 TIMEOUT = 30.0
 """Seconds that git may take for one answer."""
@@ -27,7 +30,6 @@ _OPTIONS = (
     "--no-pager",
     "--no-optional-locks",
     "--no-replace-objects",
-    "--literal-pathspecs",
     *("-c", "core.fsmonitor=false"),
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.untrackedCache=false"),
@@ -77,8 +79,15 @@ class Git:
         return done.stdout
 
     def try_asking(self, *arguments: str) -> str | None:
-        """Return one line that git prints, or None if it says no."""
+        """Return one line that git prints, or None if it says no.
+
+        Raises:
+            UnreadableError: git fails, which is another answer than no.
+            FileError: git does not answer in time.
+        """
         done = self._run(arguments)
+        if done.returncode > 1 or done.returncode < 0:
+            raise UnreadableError(_shown(self.top), f"git says: {_said(done)}")
         return None if done.returncode else _line(done.stdout)
 
     def toplevel(self) -> Path:
@@ -165,11 +174,18 @@ def around(folder: Path) -> Git:
     return Git(program, top)
 
 
-def is_ignored(git: Git, path: Path) -> bool:
-    """Tell whether git ignores a path in its work tree."""
-    inside = path.relative_to(git.top).as_posix()
+def check_not_ignored(git: Git, path: Path) -> None:
+    """Refuse a path that git ignores: the work tree says nothing about it.
+
+    Raises:
+        NoRepositoryError: git ignores it.
+    """
+    # Behind `./` no name is taken for a pattern.
+    inside = "./" + path.relative_to(git.top).as_posix()
     asked = ("check-ignore", "-q", "--", inside)
-    return inside != "." and git.try_asking(*asked) is not None
+    if inside != "./." and git.try_asking(*asked) is not None:
+        reason = "git ignores this path"
+        raise NoRepositoryError(reason)
 
 
 def check_number(found: int, limit: int) -> None:

@@ -95,9 +95,7 @@ def source(
     target = whole if stat.S_ISDIR(mode) else whole / given.name
     try:
         asked = git.around(whole)
-        if git.is_ignored(asked, target):
-            reason = "git ignores this path"
-            raise git.NoRepositoryError(reason)
+        git.check_not_ignored(asked, target)
     except git.NoRepositoryError as error:
         facts: dict[str, Value] = {"git": None, "reason": _without(str(error), whole)}
         if not stat.S_ISDIR(mode):
@@ -158,12 +156,13 @@ def _folder(
     max_files: int,
     progress: Progress | None,
 ) -> Source:
-    options = walk.WalkOptions(links="keep", max_files=max_files, max_depth=1_000)
-    listed = [
-        found
-        for found in walk.listing(root, options=options)
-        if not worktree.is_under(found.path, left_out)
-    ]
+    options = walk.WalkOptions(
+        links="keep",
+        max_files=max_files,
+        max_depth=1_000,
+        exclude=frozenset(left_out),
+    )
+    listed = walk.listing(root, options=options)
     entries = [*_links(root, listed), *_files(root, listed, progress)]
     if left_out:
         facts["excluded"] = [paths.spell(path) for path in left_out]

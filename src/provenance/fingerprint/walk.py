@@ -45,6 +45,9 @@ class WalkOptions:
             a link to a regular file stands for that file, any other is a problem.
             `keep`: a link is listed as a link, wherever it points to.
         same_device: whether everything must lie on the file system of the root.
+        exclude: paths relative to the root that are passed over, whatever they are.
+            Only for what the caller knows to be something else, never for what the
+            folder says about itself.
     """
 
     max_files: int = field(default=1_000_000, validator=validators.ge(0))
@@ -53,6 +56,7 @@ class WalkOptions:
         default="refuse", validator=validators.in_(("refuse", "files", "keep"))
     )
     same_device: bool = False
+    exclude: frozenset[bytes] = frozenset()
 
 
 @frozen
@@ -139,6 +143,8 @@ class _Walk:
         prefix = folder + b"/" if folder else b""
         for entry in self._reach.entries(folder):
             path = prefix + os.fsencode(entry.name)
+            if path in self._options.exclude:
+                continue
             try:
                 listed = self._look(entry, path, depth)
             except (FileError, LimitError) as problem:

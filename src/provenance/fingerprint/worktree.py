@@ -71,7 +71,7 @@ def read(
     untracked = {path.removesuffix(b"/") for path in asked.untracked()}
     names = sorted(index.keys() | untracked)
     git.check_number(len(names), max_files)
-    looked_at = [path for path in names if not is_under(path, left_out)]
+    looked_at = [path for path in names if not _is_under(path, left_out)]
     disk = _Disk(state, index)
     with folders.under(asked.top) as reach:
         disk.look(reach, looked_at)
@@ -91,7 +91,7 @@ def read(
 class _State:
     """Where the repository stands."""
 
-    git: git.Git
+    asked: git.Git
     commit: str | None
     algorithm: str
     shallow: bool
@@ -153,7 +153,7 @@ class _Disk:
             # Otherwise a folder took the place of a file; what it holds is untracked.
 
     def hash(self) -> None:
-        top, algorithm = self.state.git.top, self.state.algorithm
+        top, algorithm = self.state.asked.top, self.state.algorithm
         found = batches.hash_listed(
             top, self.files, blob=algorithm, progress=self.state.progress
         )
@@ -192,7 +192,9 @@ class _Disk:
 
     def _repository(self, path: bytes) -> None:
         """Record a submodule, or a repository that lies untracked in this one."""
-        inner = git.Git(self.state.git.program, self.state.git.top / os.fsdecode(path))
+        inner = git.Git(
+            self.state.asked.program, self.state.asked.top / os.fsdecode(path)
+        )
         commit = _commit(inner) if _is_repository(inner) else None
         if commit is None:
             self._plain_folder(path)
@@ -212,13 +214,13 @@ class _Disk:
 
     def _plain_folder(self, path: bytes) -> None:
         """List what git does not look at, because it expects a repository there."""
-        root = self.state.git.top / os.fsdecode(path)
-        options = walk.WalkOptions(links="keep", max_files=self.state.max_files)
-        listed = [
-            found
-            for found in walk.listing(root, options=options)
-            if not is_under(found.path, [b".git"])
-        ]
+        root = self.state.asked.top / os.fsdecode(path)
+        options = walk.WalkOptions(
+            links="keep",
+            max_files=self.state.max_files,
+            exclude=frozenset({b".git"}),
+        )
+        listed = walk.listing(root, options=options)
         if not listed and path in self.index:
             self.tree[path] = self.index[path]  # a submodule that is not checked out
         with folders.under(root) as reach:
@@ -269,5 +271,5 @@ def _is_absent(error: FileError) -> bool:
     return isinstance(cause, OSError) and cause.errno in _ABSENT
 
 
-def is_under(path: bytes, tops: Sequence[bytes]) -> bool:
+def _is_under(path: bytes, tops: Sequence[bytes]) -> bool:
     return any(path == top or path.startswith(top + b"/") for top in tops)

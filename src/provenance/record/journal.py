@@ -37,7 +37,7 @@ from provenance.model.statements import (
 )
 from provenance.model.text import MAX_TEXT
 from provenance.signing import keys
-from provenance.storage import store as stores
+from provenance.storage.open import open_store
 from provenance.tables import write
 from provenance.tables.read import Reader
 
@@ -83,7 +83,7 @@ class Journal:
     """
 
     def __init__(self, options: Options, log: Callable[[str], None]) -> None:
-        self._store = stores.open_store(options.store, create=True)
+        self._store = open_store(options.store, create=True)
         around, trouble = _surroundings(options)
         self._around = around
         self._recover(log)
@@ -113,8 +113,10 @@ class Journal:
         self, kind: str, name: str, path: Path, facts: Mapping[str, Value]
     ) -> str:
         """Record a file or a folder; return its digest."""
-        found, entries = tree.path(path)
-        return self._artifact(kind, name, found, entries=entries, facts=facts)
+        found = tree.path(path)
+        return self._artifact(
+            kind, name, found.fingerprint, entries=found.entries, facts=facts
+        )
 
     def values(
         self, kind: str, name: str, values: Value, facts: Mapping[str, Value]
@@ -128,13 +130,13 @@ class Journal:
         """Record interpreter, platform and distributions; return the digest."""
         return self.values("environment", "environment", environment.environment(), {})
 
-    def code(self, path: Path) -> str:
+    def code(self, name: str, path: Path) -> str:
         """Record the source code around a path; return its digest."""
         local = self._store.local
         found = source.source(path, exclude=[local] if local else [])
         return self._artifact(
             "code",
-            found.name,
+            name,
             found.fingerprint,
             entries=found.entries,
             facts=found.facts,

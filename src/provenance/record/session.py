@@ -144,7 +144,7 @@ class Run:
         source = Artifact(kind="code", name=code.name or "code", run=self.id)
         self._put(environment, lambda journal: journal.environment())
         place = Path(os.path.abspath(code))  # noqa: PTH100 (links stay as they are)
-        self._put(source, lambda journal: journal.code(place))
+        self._put(source, lambda journal: journal.code(source.name, place))
         self._common = [(environment, "environment"), (source, "code")]
 
     def dataset(

@@ -370,7 +370,7 @@ def _other_than(label: str, found: list[str]) -> str:
         return f"it is encrypted, {wanted}"
     if label == "PUBLIC KEY" and found[0].endswith("PRIVATE KEY"):
         return "it is a private key; never hand that on, only the public key"
-    return f"it holds a {found[0]}, {wanted}"
+    return f"it holds {found[0]}, {wanted}"
 
 
 def _from_openssh(line: str) -> bytes:

@@ -126,19 +126,21 @@ def check_p256(signature: bytes) -> None:
     if len(signature) > _LONGEST_P256_SIGNATURE:
         message = f"no P-256 signature in DER has {len(signature):,} bytes"
         raise SignatureError(message)
+    again = None
+    r = s = 0
     try:
         r, s = decode_dss_signature(signature)
-    except ValueError as error:
-        message = "the ECDSA signature is not DER"
-        raise SignatureError(message) from error
+        again = encode_dss_signature(r, s)
+    except ValueError:
+        pass  # not even the numbers can be read: told below
+    if again != signature:
+        message = "the ECDSA signature is not in the one DER encoding"
+        raise SignatureError(message)
     if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
         message = "a number of the ECDSA signature is out of range"
         raise SignatureError(message)
     if s > P256_ORDER // 2:
         message = "the s of the ECDSA signature is above half of the group's order"
-        raise SignatureError(message)
-    if encode_dss_signature(r, s) != signature:
-        message = "the ECDSA signature is not in the one DER encoding"
         raise SignatureError(message)
 
 

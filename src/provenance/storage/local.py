@@ -83,7 +83,7 @@ class LocalStore:
         """Store bytes under a new path, durably; see `Store.put_new`."""
         place = self._place(path)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            self._make_folders(place)
             _create(place, data)
         except FileExistsError:
             settle(self, path, data)
@@ -129,6 +129,13 @@ class LocalStore:
         except OSError as error:
             raise StorageError(folder or self.url, _reason(error)) from error
         return folders, files
+
+    def _make_folders(self, place: Path) -> None:
+        """Make the folders above a file, from the top: `parents=True` recurses."""
+        folder = self.folder
+        for name in place.parent.relative_to(self.folder).parts:
+            folder /= name
+            folder.mkdir(exist_ok=True)
 
     def _sync_folders(self, path: str) -> None:
         """Flush every folder from the file up to the store, whoever made them."""

@@ -23,14 +23,13 @@ import importlib.util
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn, Self
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from provenance.errors import FormatError, LimitError, StorageError, UsageError
 from provenance.model.fingerprint import FileEntry
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 MAX_ANSWER = 2**30
 """Bytes of all answers about one table."""
 
-_HEX = re.compile(r"(?:[0-9a-f]{2})*")
 _NONSENSE = "the process that reads tables answered something that is no answer"
 _KEPT_ERRORS = 2_048
 _SHOWN_ERRORS = 300
@@ -427,12 +425,12 @@ def _pairs(
 ) -> tuple[tuple[Any, Any], ...] | None:
     if value is None:
         return None
-    if type(value) is not list or not all(
-        type(pair) is list and len(pair) == 2  # noqa: PLR2004 (a pair)
-        for pair in value
-    ):
+    if type(value) is not list:
         raise FormatError(_NONSENSE)
-    return tuple((one(first), other(second)) for first, second in value)
+    try:
+        return tuple([(one(first), other(second)) for first, second in value])
+    except (TypeError, ValueError) as error:
+        raise FormatError(_NONSENSE) from error
 
 
 def _same(value: object) -> object:
@@ -440,6 +438,11 @@ def _same(value: object) -> object:
 
 
 def _bytes(value: object) -> bytes:
-    if not isinstance(value, str) or not _HEX.fullmatch(value):
+    try:
+        data = bytes.fromhex(cast("str", value))
+    except (TypeError, ValueError) as error:
+        raise FormatError(_NONSENSE) from error
+    # fromhex also reads spaces and capitals.
+    if data.hex() != value:
         raise FormatError(_NONSENSE)
-    return bytes.fromhex(value)
+    return data

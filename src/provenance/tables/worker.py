@@ -38,7 +38,7 @@ STARTED, ROWS, END, REFUSED, LIMIT = b"+", b"R", b"E", b"F", b"L"
 
 HEADER = 5
 """Bytes before the body of a frame."""
-MAX_FRAME = 32 * 2**20
+MAX_FRAME = 64 * 2**20
 """Longest body of an answer in bytes."""
 MEMORY = 512 * 2**20
 """Bytes that parsing may take, beyond what the process has when it starts."""
@@ -146,18 +146,24 @@ def _bodies(tag: bytes, data: bytes) -> Iterator[bytes]:
             pending.append(row)
             size += sum(len(cell) for cell in row if isinstance(cell, str))
             if size > _ANSWER_BYTES or len(pending) == _BATCH_ROWS:
-                yield _body(pending)
+                yield from _encode(pending)
                 pending, size = [], 0
     if pending:
-        yield _body(pending)
+        yield from _encode(pending)
 
 
-def _body(rows: list[list[Any]]) -> bytes:
+def _encode(rows: list[list[Any]]) -> Iterator[bytes]:
+    """Return rows as one body, or as several when it would be too long."""
     body = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
-    if len(body) > MAX_FRAME:
+    if len(body) <= MAX_FRAME:
+        yield body
+        return
+    if len(rows) == 1:
         what = "size of a row in bytes"
         raise TooLargeError(what, MAX_FRAME)
-    return body
+    half = len(rows) // 2
+    yield from _encode(rows[:half])
+    yield from _encode(rows[half:])
 
 
 def _batches(tag: bytes, data: bytes) -> Iterator[Any]:

@@ -1,0 +1,413 @@
+"""Building a release: the payload, the record that explains it, one signature.
+
+1. Find the run and the runs that its inputs came from.
+2. Copy or hash the payload, and see that the record explains some of it.
+3. Take all rows, heads and manifests of these runs as they lie in the store.
+4. State the digest of every file, and sign.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from provenance.bundle import parts, payload
+from provenance.encoding import fingerprints, paths, statements
+from provenance.errors import ReleaseError, UsageError
+from provenance.graph import build
+from provenance.ledger import layout, reader, recover
+from provenance.ledger.writer import Surroundings, put_run_head
+from provenance.model.fingerprint import FileEntry
+from provenance.model.statements import (
+    MAX_FILE_SUBJECTS,
+    ArtifactRecorded,
+    BoundHead,
+    Manifest,
+    Release,
+    ReleasedRun,
+    RunHead,
+    StepRecorded,
+    Tool,
+)
+from provenance.signing import envelope, keys
+from provenance.storage.open import open_store
+from provenance.tables import write
+from provenance.tables.read import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
+
+    from provenance.graph.build import Graph
+    from provenance.ledger.reader import RecordedRun
+    from provenance.signing.keys import Signer
+    from provenance.storage.store import Store
+
+
+@frozen(kw_only=True)
+class Released:
+    """What was released.
+
+    Attributes:
+        path: the folder.
+        id: id of the release statement; the next release names it.
+        key: id of the key that signed.
+        line: the name under which releases succeed each other.
+        sequence: number of this one in its line, from 1.
+        runs: ids of the runs in the bundle.
+        explained: payload files that the record explains.
+        unexplained: payload files that are signed and nothing more.
+    """
+
+    path: Path
+    id: str
+    key: str
+    line: str
+    sequence: int
+    runs: tuple[str, ...]
+    explained: tuple[str, ...]
+    unexplained: tuple[str, ...]
+
+
+def release(
+    store: str | PathLike[str],
+    run: str = "latest",
+    *,
+    payload: str | PathLike[str],
+    to: str | PathLike[str] | None = None,
+    key: str | PathLike[str] | None = None,
+    line: str | None = None,
+    after: str | PathLike[str] | None = None,
+    in_place: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Released:
+    """Release the files in a folder, with the record of the run that made them.
+
+    Args:
+        store: where the run was recorded.
+        run: its id, a prefix of it that no other run has, or `latest`.
+        payload: the folder with the files to release; it stays as it is.
+        to: the folder to make, which must not exist or be empty. It appears complete
+            or not at all.
+        key: a private key file; otherwise `PROVENANCE_KEY` or the key in the user's
+            configuration folder.
+        line: the name under which releases succeed each other; that of the run, or
+            of the release before, if not given.
+        after: the folder of the release before this one.
+        in_place: put the bundle into the payload's own folder instead of copying.
+        progress: is told how many bytes of payload were worked off.
+
+    Raises:
+        ReleaseError: there is no key, the target is taken, the run is still going
+            on, or nothing in the payload was recorded.
+        UsageError: no such run, or options that contradict each other.
+        ProvenanceError: the store or the payload cannot be read, or a file of the
+            payload has a name that is not portable.
+    """
+    folder = Path(payload)
+    target = _target(folder, to, in_place=in_place)
+    signer = _signer(key)
+    around = Surroundings(
+        signer=signer, clock=lambda: datetime.now(UTC), entropy=os.urandom
+    )
+    before = _before(after, line)
+    opened = open_store(store, create=False)
+    with Reader() as tables:
+        recover.recover(opened, tables, around)
+        runs = reader.read_runs(opened, tables)
+        chosen = reader.find_run(runs, run)
+        needed = [
+            _bind(opened, one, tables, around) for one in related(runs, chosen)
+        ]
+    graph = build.build(
+        ledger.statements for one in needed for ledger in one.ledgers
+    )
+    stage = folder if in_place else target.with_name(
+        f".{target.name}.{secrets.token_hex(4)}.partial"
+    )
+    try:
+        if in_place:
+            files = _payload_in_place(folder, progress)
+        else:
+            stage.mkdir(parents=True)
+            files = _payload_copied(folder, stage, progress)
+        explained = _explained(graph, files)
+        bundle = _bundle(opened, needed, signer)
+        stated = _statement(files, bundle, needed, before, chosen, line, around)
+        bundle.update(stated.extra)
+        sealed = envelope.seal(stated.payload, signer)
+        _write_bundle(stage, {**bundle, parts.STATEMENT: sealed})
+        if not in_place:
+            _move(stage, target)
+    except BaseException:
+        if not in_place:
+            shutil.rmtree(stage, ignore_errors=True)
+        raise
+    names = [paths.spell(entry.path) for entry in files]
+    return Released(
+        path=target,
+        id=statements.statement_id(stated.payload),
+        key=signer.public.id,
+        line=stated.body.line,
+        sequence=stated.body.sequence,
+        runs=tuple(one.id for one in needed),
+        explained=tuple(name for name in names if name in explained),
+        unexplained=tuple(name for name in names if name not in explained),
+    )
+
+
+def related(runs: Sequence[RecordedRun], chosen: RecordedRun) -> list[RecordedRun]:
+    """Return a run and all runs that produced something on the way to it, by digest."""
+    makers: dict[str, set[str]] = {}
+    for one in runs:
+        for product in (p for step in _steps(one) for p in step.products):
+            makers.setdefault(product.digest, set()).add(one.id)
+    by_id = {one.id: one for one in runs}
+    found: dict[str, None] = {chosen.id: None}
+    waiting = [chosen]
+    while waiting:
+        for use in (use for step in _steps(waiting.pop()) for use in step.uses):
+            # The run that recorded it, and whoever else made the same content.
+            for run_id in {use.run, *makers.get(use.digest, ())} & by_id.keys():
+                if run_id not in found:
+                    found[run_id] = None
+                    waiting.append(by_id[run_id])
+    return [by_id[run_id] for run_id in found]
+
+
+def _steps(run: RecordedRun) -> list[StepRecorded]:
+    return [
+        statement.body
+        for ledger in run.ledgers
+        for statement in ledger.statements
+        if statement is not None and isinstance(statement.body, StepRecorded)
+    ]
+
+
+def _target(
+    folder: Path, to: str | PathLike[str] | None, *, in_place: bool
+) -> Path:
+    if not folder.is_dir():
+        message = f"the payload {str(folder)!r} is not a folder"
+        raise ReleaseError(message)
+    if in_place == (to is not None):
+        message = "say where to release to, or that it is in place; not both"
+        raise UsageError(message)
+    if to is None:
+        return folder
+    target = Path(to)
+    if target.is_symlink() or (target.exists() and not _is_empty(target)):
+        message = f"{str(target)!r} exists already; choose another folder or remove it"
+        raise ReleaseError(message)
+    if target.resolve().is_relative_to(folder.resolve()):
+        message = f"{str(target)!r} lies inside the payload"
+        raise ReleaseError(message)
+    return target
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _signer(key: str | PathLike[str] | None) -> Signer:
+    signer = keys.find_signer(
+        Path(key) if key is not None else None, environ=os.environ
+    )
+    if signer is None:
+        message = (
+            "a release must be signed and there is no key; make one with "
+            "`provenance keygen`, or name one with --key or PROVENANCE_KEY"
+        )
+        raise ReleaseError(message)
+    return signer
+
+
+def _before(
+    after: str | PathLike[str] | None, line: str | None
+) -> tuple[str, Release] | None:
+    if after is None:
+        return None
+    place = Path(after) / parts.STATEMENT
+    try:
+        with place.open("rb") as file:
+            data = file.read(parts.MAX_STATEMENT_FILE)
+    except OSError as error:
+        message = f"{str(after)!r} is not a release: {error.strerror}"
+        raise ReleaseError(message) from error
+    statement_id, before = parts.read_statement(data)
+    if line is not None and line != before.line:
+        message = (
+            f"the release before is of the line {before.line!r}, not {line!r}; "
+            "leave --line out to continue it"
+        )
+        raise ReleaseError(message)
+    return statement_id, before
+
+
+def _bind(
+    store: Store, run: RecordedRun, tables: Reader, around: Surroundings
+) -> RecordedRun:
+    """See that one run head binds everything that a run has; make it if needed."""
+    bound: list[BoundHead] = []
+    for ledger in run.ledgers:
+        head = ledger.bound
+        if head is None:
+            message = (
+                f"the run {run.begun.document.name!r} ({run.id[:12]}) is still going "
+                "on; end it first"
+            )
+            raise ReleaseError(message)
+        bound.append(head)
+    wanted = tuple(sorted(bound, key=lambda head: (head.rank, head.writer)))
+    if run.head and isinstance(run.head.body, RunHead) and run.head.body.heads == wanted:
+        return run
+    put_run_head(store, run.id, wanted, around)
+    return reader.read_run(store, run.id, tables)
+
+
+def _payload_in_place(
+    folder: Path, progress: Callable[[int], None] | None
+) -> list[FileEntry]:
+    if (folder / parts.FOLDER).exists():
+        message = (
+            f"{str(folder)!r} has a folder {parts.FOLDER!r} already; remove it to "
+            "release these files again"
+        )
+        raise ReleaseError(message)
+    return payload.hash_in_place(folder, progress)
+
+
+def _payload_copied(
+    folder: Path, stage: Path, progress: Callable[[int], None] | None
+) -> list[FileEntry]:
+    return payload.copy(folder, stage, progress)
+
+
+def _explained(graph: Graph, files: Sequence[FileEntry]) -> set[str]:
+    joined = {
+        paths.spell(entry.path) for entry in files if entry.sha256 in graph.holders
+    }
+    if not joined:
+        message = (
+            "nothing in the payload was recorded by this run: no file has the digest "
+            "of a recorded checkpoint, model or file. Release the files that were "
+            "recorded, unchanged"
+        )
+        raise ReleaseError(message)
+    return joined
+
+
+def _bundle(
+    store: Store, runs: Sequence[RecordedRun], signer: Signer
+) -> dict[str, bytes]:
+    """Collect what the bundle holds besides its statement, by path in the release."""
+    wanted: set[str] = set()
+    signed_by = {signer.public.id}
+    for run in runs:
+        heads = [run.head, *(ledger.head for ledger in run.ledgers)]
+        for head in heads:
+            if head is not None:
+                wanted.add(head.path)
+                signed_by |= {head.key} if head.key else set()
+        for ledger in run.ledgers:
+            wanted.update(ledger.segments)
+            wanted.update(_tables(ledger))
+    known = set(store.list("keys"))
+    wanted |= {layout.key(key) for key in signed_by} & known
+    found = {
+        f"{parts.FOLDER}/{path}": store.get(path, limit=reader.MAX_SEGMENT)
+        for path in sorted(wanted)
+    }
+    own = f"{parts.FOLDER}/{layout.key(signer.public.id)}"
+    found[own] = signer.public.pem.encode()
+    return found
+
+
+def _tables(ledger: reader.Ledger) -> set[str]:
+    return {
+        layout.table(statement.body.manifest.sha256)
+        for statement in ledger.statements
+        if statement is not None
+        and isinstance(statement.body, ArtifactRecorded)
+        and statement.body.manifest is not None
+    }
+
+
+@frozen(kw_only=True)
+class _Stated:
+    body: Release
+    payload: bytes
+    extra: Mapping[str, bytes]
+
+
+def _statement(
+    files: Sequence[FileEntry],
+    bundle: Mapping[str, bytes],
+    runs: Sequence[RecordedRun],
+    before: tuple[str, Release] | None,
+    chosen: RecordedRun,
+    line: str | None,
+    around: Surroundings,
+) -> _Stated:
+    covered = fingerprints.sorted_entries([*files, *map(_entry, bundle.items())])
+    tree = fingerprints.tree(covered)
+    manifest, extra = None, {}
+    if len(covered) > MAX_FILE_SUBJECTS:
+        table = write.manifest(covered)
+        sha256 = hashlib.sha256(table).hexdigest()
+        manifest = Manifest(bytes=len(table), sha256=sha256)
+        extra = {parts.manifest_path(sha256): table}
+    body = Release(
+        bytes=tree.bytes,
+        count=tree.count,
+        files=() if manifest else tuple(covered),
+        line=before[1].line if before else line or chosen.begun.document.name,
+        manifest=manifest,
+        predecessor=before[0] if before else None,
+        root=tree.root,
+        runs=tuple(
+            ReleasedRun(head=run.head.id, run=run.id)
+            for run in sorted(runs, key=lambda run: run.id)
+            if run.head is not None
+        ),
+        sequence=before[1].sequence + 1 if before else 1,
+        time=around.now(),
+        tool=Tool(
+            name="training-provenance", version=metadata.version("training-provenance")
+        ),
+    )
+    return _Stated(body=body, payload=statements.encode(body), extra=extra)
+
+
+def _entry(item: tuple[str, bytes]) -> FileEntry:
+    path, data = item
+    digest = hashlib.sha256(data).hexdigest()
+    return FileEntry(path=path.encode(), size=len(data), sha256=digest)
+
+
+def _write_bundle(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files of the bundle, the one with the signature last."""
+    ordered = sorted(files, key=lambda path: (path == parts.STATEMENT, path))
+    for path in ordered:
+        place = root / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("xb") as file:
+            file.write(files[path])
+
+
+def _move(stage: Path, target: Path) -> None:
+    if target.exists():
+        target.rmdir()  # it is empty, or this fails and nothing is lost
+    try:
+        stage.rename(target)
+    except OSError as error:
+        message = f"cannot put the release at {str(target)!r}: {error.strerror}"
+        raise ReleaseError(message) from error

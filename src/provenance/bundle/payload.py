@@ -1,0 +1,118 @@
+"""The payload of a release: listed, copied where it must be, each byte read once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from provenance.bundle import parts
+from provenance.encoding import paths
+from provenance.errors import (
+    BadNameError,
+    ChangedError,
+    FileError,
+    ReleaseError,
+    UnreadableError,
+)
+from provenance.fingerprint import batches, folders, walk
+from provenance.model.fingerprint import FileEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_PIECE = 2**20
+
+
+def hash_in_place(
+    root: Path, progress: Callable[[int], None] | None
+) -> list[FileEntry]:
+    """Return the files of a payload that stays where it lies.
+
+    Raises:
+        FileError: a file that cannot be part of a release, such as a link.
+        BadNameError: a name that is not portable.
+    """
+    listed = _listing(root, links="refuse")
+    found: list[FileEntry] = []
+    for file, digests in batches.hash_listed(root, listed, progress=progress):
+        if isinstance(digests, FileError):
+            raise digests
+        entry = FileEntry(path=file.path, size=digests.size, sha256=digests.sha256)
+        found.append(entry)
+    return found
+
+
+def copy(
+    root: Path, to: Path, progress: Callable[[int], None] | None
+) -> list[FileEntry]:
+    """Copy a payload and return its files, hashed on the way.
+
+    Links to files become those files, as in the snapshot folders of model hubs.
+
+    Raises:
+        FileError: a file that cannot be read, or changes meanwhile.
+        BadNameError: a name that is not portable.
+    """
+    listed = _listing(root, links="files")
+    with folders.under(root) as reach:
+        return [_copy_one(reach, file, to, progress) for file in listed]
+
+
+def size(root: Path) -> int:
+    """Return the bytes of a payload, to show progress against."""
+    options = walk.WalkOptions(links="files", exclude=_BUNDLE)
+    return sum(file.size for file in walk.listing(root, options=options))
+
+
+_BUNDLE = frozenset({parts.FOLDER.encode()})
+
+
+def _listing(root: Path, *, links: str) -> list[walk.Listed]:
+    options = walk.WalkOptions(links="refuse" if links == "refuse" else "files")
+    listed = walk.listing(root, options=options)
+    if not listed:
+        message = f"{str(root)!r} has no files; nothing to release"
+        raise ReleaseError(message)
+    names = [paths.spell(file.path) for file in listed]
+    for name in names:
+        paths.check_portable(name)
+        if name.split("/")[0].casefold() == parts.FOLDER:
+            reason = "the payload of a release cannot have a part of this name"
+            raise BadNameError(name, reason)
+    paths.check_collisions(names)
+    return listed
+
+
+def _copy_one(
+    reach: folders.Folders,
+    file: walk.Listed,
+    to: Path,
+    progress: Callable[[int], None] | None,
+) -> FileEntry:
+    name = paths.show(file.path)
+    target = to / os.fsdecode(file.path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = hashlib.sha256()
+    total = 0
+    descriptor = reach.open(file.path, follow=file.follow)
+    try:
+        with (
+            os.fdopen(os.dup(descriptor), "rb", buffering=0) as source,
+            target.open("xb", buffering=0) as copied,
+        ):
+            while piece := source.read(_PIECE):
+                content.update(piece)
+                copied.write(piece)
+                total += len(piece)
+                if progress:
+                    progress(len(piece))
+    except OSError as error:
+        raise UnreadableError(name, str(error)) from error
+    finally:
+        os.close(descriptor)
+    if total != file.size:
+        reason = "changed while it was copied; try again when nothing writes to it"
+        raise ChangedError(name, reason)
+    return FileEntry(path=file.path, size=total, sha256=content.hexdigest())

@@ -1,0 +1,196 @@
+"""Checking a release: nine steps, every finding, one verdict.
+
+The numbers are those of the format page on releases, of the files in this room, and
+of the codes of the findings:
+
+1. Files. 2. Release statement. 3. Content. 4. Heads. 5. Ledgers. 6. Statements.
+7. Graph. 8. Payload. 9. Policy.
+
+A step gets what the step before returned, so none can be left out or run early. A
+step that returns nothing ends the verification, with a finding that says why.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provenance.errors import PolicyError, UsageError, VerificationError
+from provenance.tables.read import Reader
+from provenance.verify import (
+    step1_files,
+    step2_statement,
+    step3_content,
+    step4_heads,
+    step5_ledgers,
+    step6_statements,
+    step7_graph,
+    step8_payload,
+    step9_policy,
+)
+from provenance.verify.findings import Findings
+from provenance.verify.policy import NOBODY, Policy, load_policy
+from provenance.verify.report import ReleaseFacts, Report, Signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+def check_bundle(
+    release: str | os.PathLike[str],
+    *,
+    trust: Policy | str | os.PathLike[str] | None = None,
+    line: str | None = None,
+    ignore: Iterable[str] = (),
+    profile: str | None = None,
+    max_files: int = 1_000_000,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Check a release and report everything that was found.
+
+    The files must not change while they are checked, and a path is not a promise:
+    whoever may write to the folder can change a file after it was checked.
+
+    Args:
+        release: the folder of the release.
+        trust: the checker's policy, or its file; without one nobody is trusted and
+            the verdict is INCOMPLETE at best.
+        line: the line that this must be a release of.
+        ignore: names of payload files or folders that may be there unsigned.
+        profile: `hf` allows what the Hugging Face client adds to a download.
+        max_files: how many files the release may have.
+        progress: is told how many bytes of payload were read, from any thread.
+
+    Raises:
+        UsageError: an argument makes no sense. What is wrong with the release, or
+            with the policy, is a finding and not an exception.
+    """
+    if profile is not None and profile not in step1_files.PROFILES:
+        message = f"{profile!r} is not a profile; there is {step1_files.PROFILES[0]!r}"
+        raise UsageError(message)
+    root = Path(release)
+    leniency = step1_files.Leniency(
+        ignore=tuple(name.rstrip("/") for name in ignore),
+        profile=profile,
+        max_files=max_files,
+    )
+    findings = Findings()
+    try:
+        policy = _policy(trust, root)
+    except PolicyError as error:
+        findings.add("PV001", "policy", str(error))
+        return Report(findings=findings.all, complete=False)
+    with Reader() as tables:
+        return _Check(root, policy, leniency, line, tables, progress, findings).run()
+
+
+def verify_bundle(
+    release: str | os.PathLike[str],
+    *,
+    trust: Policy | str | os.PathLike[str],
+    line: str | None = None,
+    ignore: Iterable[str] = (),
+    profile: str | None = None,
+    max_files: int = 1_000_000,
+    progress: Callable[[int], None] | None = None,
+) -> Report:
+    """Check a release as `check_bundle` does, and raise unless its verdict is OK.
+
+    Raises:
+        VerificationError: the verdict is another; it carries the report.
+        UsageError: an argument makes no sense.
+    """
+    report = check_bundle(
+        release,
+        trust=trust,
+        line=line,
+        ignore=ignore,
+        profile=profile,
+        max_files=max_files,
+        progress=progress,
+    )
+    if report.verdict != "OK":
+        harmless = ("pass", "note", "warn")
+        against = [f.sentence for f in report.findings if f.outcome not in harmless]
+        raise VerificationError(report.verdict, against, report)
+    return report
+
+
+def _policy(trust: Policy | str | os.PathLike[str] | None, root: Path) -> Policy:
+    if trust is None:
+        return NOBODY
+    return trust if isinstance(trust, Policy) else load_policy(trust, outside=root)
+
+
+class _Check:
+    """One verification: what was found so far, and the report that follows."""
+
+    def __init__(
+        self,
+        root: Path,
+        policy: Policy,
+        leniency: step1_files.Leniency,
+        line: str | None,
+        tables: Reader,
+        progress: Callable[[int], None] | None,
+        findings: Findings,
+    ) -> None:
+        self.root = root
+        self.policy = policy
+        self.leniency = leniency
+        self.line = line
+        self.tables = tables
+        self.progress = progress
+        self.findings = findings
+        self.facts: ReleaseFacts | None = None
+        self.signers: tuple[Signer, ...] = ()
+
+    def run(self) -> Report:
+        """Go through the steps and report."""
+        complete = self._steps()
+        return Report(
+            findings=self.findings.all,
+            complete=complete,
+            release=self.facts,
+            signers=self.signers,
+        )
+
+    def _steps(self) -> bool:
+        """Return whether all steps were gone through."""
+        findings = self.findings
+        files = step1_files.list_files(self.root, self.leniency, findings)
+        if files is None:
+            return False
+        self.tables.start()  # its start-up overlaps with hashing
+        signed = step2_statement.check_statement(
+            files, self.policy, self.line, findings
+        )
+        if signed is None:
+            return False
+        self.facts, self.signers = signed.facts, (signed.signer,)
+        content = step3_content.check_content(
+            files, signed, self.tables, self.progress, findings
+        )
+        if content is None:
+            return False
+        heads = step4_heads.check_heads(signed, content, self.policy, findings)
+        if heads is None:
+            return False
+        self.signers = (signed.signer, *heads.signers)
+        ledgers = step5_ledgers.check_ledgers(heads, content, self.tables, findings)
+        if ledgers is None:
+            return False
+        story = step6_statements.check_statements(
+            ledgers, content, self.tables, findings
+        )
+        if story is None:
+            return False
+        graph = step7_graph.check_graph(story, findings)
+        if graph is None:
+            return False
+        way = step8_payload.check_payload(graph, story, content, findings)
+        if way is None:
+            return False
+        step9_policy.check_policy(way, self.policy, findings)
+        return True

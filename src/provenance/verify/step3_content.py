@@ -1,0 +1,228 @@
+"""Step 3, content: every covered file, and nothing else, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from provenance.bundle import parts
+from provenance.encoding import paths, statements
+from provenance.errors import (
+    ChangedError,
+    FileError,
+    FormatError,
+    StorageError,
+)
+from provenance.fingerprint import batches, folders
+from provenance.verify.step2_statement import check_release_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from provenance.fingerprint.walk import Listed
+    from provenance.model.fingerprint import FileEntry
+    from provenance.model.statements import Manifest, Release
+    from provenance.tables.read import Reader
+    from provenance.verify.findings import Findings
+    from provenance.verify.step1_files import Files
+    from provenance.verify.step2_statement import Signed
+
+MAX_RECORD_FILE = 64 * 2**20
+MAX_RECORD_BYTES = 2**30
+
+
+@frozen(kw_only=True)
+class Content:
+    """The files that a release statement covers, compared with those on disk.
+
+    Attributes:
+        entries: by name, what is signed about each file.
+        record: by path inside the bundle, the bytes of its parts. Each was hashed
+            and equals what is signed; these bytes, not the files, are parsed.
+        present: the names whose bytes are here and equal what is signed.
+    """
+
+    entries: Mapping[str, FileEntry] = field(repr=False)
+    record: Mapping[str, bytes] = field(repr=False)
+    present: frozenset[str] = field(repr=False)
+
+
+def check_content(
+    files: Files,
+    signed: Signed,
+    tables: Reader,
+    progress: Callable[[int], None] | None,
+    findings: Findings,
+) -> Content | None:
+    """Compare names, then sizes, then digests; None when that ends it."""
+    entries = _entries(files, signed, tables, findings)
+    if entries is None:
+        return None
+    _compare_names(files, signed.release, entries, findings)
+    fitting = [
+        name for name in entries if name in files.listed and _fits(name, files, entries, findings)
+    ]
+    record = _read_record(files, entries, fitting, findings)
+    if record is None:
+        return None
+    payload = [name for name in fitting if not parts.is_bundle(name)]
+    present = _hash_payload(files, entries, payload, progress, findings)
+    present |= {f"{parts.FOLDER}/{path}" for path in record}
+    if len(present) == len(entries):
+        total = sum(entry.size for entry in entries.values())
+        sentence = f"all {len(entries):,} files ({total:,} bytes) are as signed"
+        findings.add("PV300", "content", sentence)
+    return Content(entries=entries, record=record, present=frozenset(present))
+
+
+def _entries(
+    files: Files, signed: Signed, tables: Reader, findings: Findings
+) -> dict[str, FileEntry] | None:
+    """Return the covered files, from the statement or from its manifest."""
+    release = signed.release
+    listed = release.files
+    if release.manifest is not None:
+        path = parts.manifest_path(release.manifest.sha256)
+        try:
+            data = _read_manifest(files, path, release.manifest)
+            if data is None:
+                sentence = "the manifest of the release is missing or not as signed"
+                findings.add("PV304", path, sentence)
+                return None
+            listed = tuple(tables.manifest(data))
+            check_release_names([paths.spell(entry.path) for entry in listed])
+            statements.check_release(release, listed)
+        except FormatError as error:
+            findings.add("PV307", path, f"the manifest of the release: {error}")
+            return None
+        except (FileError, StorageError) as error:
+            findings.add("PV306", path, str(error))
+            return None
+    return {paths.spell(entry.path): entry for entry in listed}
+
+
+def _read_manifest(files: Files, path: str, manifest: Manifest) -> bytes | None:
+    listed = files.listed.get(path)
+    if listed is None or listed.size != manifest.bytes:
+        return None
+    if manifest.bytes > MAX_RECORD_FILE:
+        message = f"more than {MAX_RECORD_FILE:,} bytes"
+        raise FormatError(message)
+    with folders.under(files.root) as reach:
+        data = _read(reach, listed)
+    return data if hashlib.sha256(data).hexdigest() == manifest.sha256 else None
+
+
+def _compare_names(
+    files: Files,
+    release: Release,
+    entries: Mapping[str, FileEntry],
+    findings: Findings,
+) -> None:
+    composed = {unicodedata.normalize("NFC", name): name for name in files.listed}
+    for name in entries:
+        if name not in files.listed:
+            sentence = f"{name!r} is signed and not here"
+            if unicodedata.normalize("NFC", name) in composed:
+                sentence += "; there is a file whose name only looks the same"
+            findings.add("PV301", name, sentence)
+    for name in files.listed:
+        uncovered = not parts.is_covered(name, release) and name != parts.STATEMENT
+        signature = name.startswith(f"{parts.SIGNATURES}/")
+        if (uncovered and signature) or (not uncovered and _extra(name, entries)):
+            sentence = f"{name!r} is here and nobody signed it"
+            findings.add("PV302", name, sentence)
+
+
+def _extra(name: str, entries: Mapping[str, FileEntry]) -> bool:
+    return name not in entries and name != parts.STATEMENT
+
+
+def _fits(
+    name: str, files: Files, entries: Mapping[str, FileEntry], findings: Findings
+) -> bool:
+    """Compare sizes, before a single byte is read."""
+    actual, signed = files.listed[name].size, entries[name].size
+    if actual == signed:
+        return True
+    sentence = f"{name!r} has {actual:,} bytes, {signed:,} are signed"
+    findings.add(
+        "PV303", name, sentence, actual=str(actual), expected=str(signed)
+    )
+    return False
+
+
+def _read_record(
+    files: Files,
+    entries: Mapping[str, FileEntry],
+    names: list[str],
+    findings: Findings,
+) -> dict[str, bytes] | None:
+    """Read the parts of the bundle once: what is hashed is what is parsed later."""
+    wanted = [name for name in names if parts.is_bundle(name)]
+    if any(entries[name].size > MAX_RECORD_FILE for name in wanted) or (
+        sum(entries[name].size for name in wanted) > MAX_RECORD_BYTES
+    ):
+        sentence = (
+            f"a part of the bundle has more than {MAX_RECORD_FILE:,} bytes, or all of "
+            f"them more than {MAX_RECORD_BYTES:,}"
+        )
+        findings.add("PV104", parts.FOLDER, sentence)
+        return None
+    found: dict[str, bytes] = {}
+    with folders.under(files.root) as reach:
+        for name in wanted:
+            try:
+                data = _read(reach, files.listed[name])
+            except FileError as error:
+                _report_unread(name, error, findings)
+                continue
+            digest = hashlib.sha256(data).hexdigest()
+            if digest == entries[name].sha256:
+                found[name.removeprefix(f"{parts.FOLDER}/")] = data
+            else:
+                _report_digest(name, digest, entries[name], findings)
+    return found
+
+
+def _read(reach: folders.Folders, listed: Listed) -> bytes:
+    descriptor = reach.open(listed.path, follow=listed.follow)
+    with os.fdopen(descriptor, "rb") as file:
+        # One byte more than there should be, so that growth shows.
+        return file.read(listed.size + 1)
+
+
+def _hash_payload(
+    files: Files,
+    entries: Mapping[str, FileEntry],
+    names: list[str],
+    progress: Callable[[int], None] | None,
+    findings: Findings,
+) -> set[str]:
+    present: set[str] = set()
+    wanted = [files.listed[name] for name in names]
+    for listed, found in batches.hash_listed(files.root, wanted, progress=progress):
+        name = paths.spell(listed.path)
+        if isinstance(found, FileError):
+            _report_unread(name, found, findings)
+        elif found.sha256 == entries[name].sha256:
+            present.add(name)
+        else:
+            _report_digest(name, found.sha256, entries[name], findings)
+    return present
+
+
+def _report_digest(
+    name: str, actual: str, entry: FileEntry, findings: Findings
+) -> None:
+    sentence = f"{name!r} is not the file that was signed: its content differs"
+    findings.add("PV304", name, sentence, actual=actual, expected=entry.sha256)
+
+
+def _report_unread(name: str, error: FileError, findings: Findings) -> None:
+    code = "PV305" if isinstance(error, ChangedError) else "PV306"
+    findings.add(code, name, f"{name!r}: {error.reason}")

@@ -1,0 +1,186 @@
+"""Step 6, statements: each says what the format allows, about its own place."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal
+
+from attrs import field, frozen
+
+from provenance.encoding.statements import check_fingerprint
+from provenance.errors import FormatError, LedgerError, StorageError
+from provenance.ledger import layout, rows
+from provenance.model.statements import (
+    ArtifactRecorded,
+    Gap,
+    RunBegun,
+    RunEnded,
+    Statement,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from provenance.model.fingerprint import FileEntry
+    from provenance.tables.read import Reader
+    from provenance.tables.rows import Row
+    from provenance.verify.findings import Findings
+    from provenance.verify.step3_content import Content
+    from provenance.verify.step5_ledgers import CheckedLedger
+
+
+@frozen(kw_only=True)
+class Story:
+    """The statements of all ledgers, decoded.
+
+    Attributes:
+        ledgers: for each ledger, its statements; None where one is withheld.
+        manifests: by digest of an artifact, the files that its manifest lists.
+        runs: ids of the runs in the bundle.
+    """
+
+    ledgers: tuple[tuple[Statement | None, ...], ...] = field(repr=False)
+    manifests: Mapping[str, tuple[FileEntry, ...]] = field(repr=False)
+    runs: frozenset[str]
+
+
+def check_statements(
+    ledgers: tuple[CheckedLedger, ...],
+    content: Content,
+    tables: Reader,
+    findings: Findings,
+) -> Story | None:
+    """Decode all statements strictly; None when one of them ends it."""
+    found: list[tuple[Statement | None, ...]] = []
+    for ledger in ledgers:
+        decoded = _decode(ledger, findings)
+        if decoded is None:
+            return None
+        found.append(decoded)
+    manifests = _manifests(found, content, tables, findings)
+    if manifests is None:
+        return None
+    total = sum(len(ledger) for ledger in found)
+    sentence = f"all {total:,} statements are well-formed and in their place"
+    findings.add("PV600", "statements", sentence)
+    return Story(
+        ledgers=tuple(found),
+        manifests=manifests,
+        runs=frozenset(ledger.bound.run for ledger in ledgers),
+    )
+
+
+def _decode(
+    ledger: CheckedLedger, findings: Findings
+) -> tuple[Statement | None, ...] | None:
+    found: list[Statement | None] = []
+    run = ledger.bound.run
+    for row in ledger.rows:
+        one = _decode_row(ledger, row, findings)
+        if one is False:
+            return None
+        found.append(one)
+    try:
+        rows.check_counts(found, ledger.bound.head)
+    except LedgerError as error:
+        findings.add("PV604", run, f"the ledger of run {run}: {error}")
+        return None
+    try:
+        rows.check_story(found)
+    except LedgerError as error:
+        findings.add("PV605", run, f"the ledger of run {run}: {error}")
+        return None
+    _remark(run, found, ledger.rows, findings)
+    return tuple(found)
+
+
+def _decode_row(
+    ledger: CheckedLedger, row: Row, findings: Findings
+) -> Statement | None | Literal[False]:
+    """Return the statement of a row, None when withheld, False when refused."""
+    bound = ledger.bound
+    where = f"row {row.index} of the ledger of run {bound.run}"
+    try:
+        statement = rows.decode(row)
+    except FormatError as error:
+        findings.add("PV601", bound.run, f"{where}: {error}")
+        return False
+    if statement is None:
+        return None
+    try:
+        rows.check_place(
+            statement, run=bound.run, writer=bound.writer, index=row.index
+        )
+    except LedgerError as error:
+        findings.add("PV602", bound.run, f"{where}: {error}")
+        return False
+    try:
+        rows.check_projection(row, statement)
+    except LedgerError as error:
+        findings.add("PV603", bound.run, f"{where}: {error}")
+        return False
+    return statement
+
+
+def _remark(
+    run: str,
+    ledger: list[Statement | None],
+    listed: tuple[Row, ...],
+    findings: Findings,
+) -> None:
+    """Say what the record itself admits: gaps, withheld rows, how the run ended."""
+    begun = next(
+        s.body.document.name for s in ledger if s and isinstance(s.body, RunBegun)
+    )
+    for statement, row in zip(ledger, listed, strict=True):
+        body = statement.body if statement else None
+        if statement is None:
+            sentence = f"row {row.index} is withheld: {row.withheld}"
+            findings.add("PV609", run, sentence, reason=str(row.withheld))
+        elif isinstance(body, Gap):
+            sentence = f"the {body.what} {body.name!r} was not recorded: {body.why}"
+            findings.add("PV608", run, sentence, what=body.what, why=body.why)
+        elif statement.kind == "other":
+            sentence = f"row {row.index} is of a type that this version cannot read"
+            findings.add("PV607", run, sentence)
+    last = ledger[-1].body if ledger[-1] else None
+    if not isinstance(last, RunEnded):
+        sentence = f"the record of the run {begun!r} was cut short"
+        findings.add("PV610", run, sentence)
+    elif last.outcome != "completed":
+        sentence = f"the run {begun!r} ended as {last.outcome}"
+        findings.add("PV610", run, sentence, outcome=last.outcome)
+
+
+def _manifests(
+    ledgers: list[tuple[Statement | None, ...]],
+    content: Content,
+    tables: Reader,
+    findings: Findings,
+) -> dict[str, tuple[FileEntry, ...]] | None:
+    found: dict[str, tuple[FileEntry, ...]] = {}
+    for statement in (s for ledger in ledgers for s in ledger):
+        body = statement.body if statement else None
+        if not isinstance(body, ArtifactRecorded) or body.manifest is None:
+            continue
+        path = layout.table(body.manifest.sha256)
+        data = content.record.get(path)
+        if data is None:
+            sentence = f"the list of files of {body.name!r} is not in the bundle"
+            findings.add("PV803", body.name, sentence)
+            continue
+        try:
+            if hashlib.sha256(data).hexdigest() != body.manifest.sha256:
+                message = "it is another table than the statement names"
+                raise FormatError(message)
+            entries = tuple(tables.manifest(data))
+            check_fingerprint(body, entries)
+        except FormatError as error:
+            sentence = f"the list of files of {body.name!r}: {error}"
+            findings.add("PV606", path, sentence)
+            return None
+        except StorageError as error:
+            findings.add("PV505", path, f"{path!r}: {error}")
+            return None
+        found[body.fingerprint.digest] = entries
+    return found

@@ -1,0 +1,146 @@
+"""The vectors: the library and the independent reader both reach each verdict."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import independent_vectors
+import pytest
+
+from provenance.encoding import canonical, fingerprints, merkle, paths
+from provenance.errors import FormatError, ProofError
+from provenance.model import text
+from provenance.model import values as value_lists
+from provenance.model.fingerprint import FileEntry
+
+Block = list[tuple[str, str]]
+FOLDER = Path(__file__).parents[1] / "vectors"
+
+
+def every(block: Block, key: str) -> list[str]:
+    return [value for name, value in block if name == key]
+
+
+def need(fact: object) -> None:
+    if not fact:
+        message = "the result is another one"
+        raise FormatError(message)
+
+
+def judge_json(block: Block) -> None:
+    data = [value.encode() for value in every(block, "json")]
+    data += [bytes.fromhex(value) for value in every(block, "hex")]
+    value = canonical.decode(data[0], limit=100_000)
+    need(canonical.encode(value) == data[0])
+
+
+def judge_spelling(block: Block) -> None:
+    found = dict(block)
+    if "values" in found:
+        value_lists.to(tuple(map(tuple, json.loads(found["values"]))))
+    elif "time" in found:
+        text.check_time(found["time"])
+    elif "path" in found:
+        need(paths.parse(found["path"]).hex() == found["raw"])
+        need(paths.spell(bytes.fromhex(found["raw"])) == found["path"])
+    else:
+        (number,) = struct.unpack(">d", bytes.fromhex(found["double"]))
+        need(value_lists.of(number) == (("", "float", found["text"]),))
+        value = value_lists.to((("", "float", found["text"]),))
+        need(struct.pack(">d", value).hex() == found["double"])
+
+
+def judge_fingerprint(block: Block) -> None:
+    found = dict(block)
+    files = []
+    for line in every(block, "file"):
+        path, mode, size, digest = line.split()
+        files.append(
+            FileEntry(
+                path=bytes.fromhex(path),
+                size=int(size),
+                sha256=digest,
+                mode=None if mode == "-" else mode,
+            )
+        )
+    if found["method"] == "tree-1":
+        made = fingerprints.tree(files)
+    elif found["method"] == "source-1":
+        made = fingerprints.source(files)
+    else:
+        walk = tuple(map(tuple, json.loads(found["values"])))
+        made = fingerprints.of_values(found["method"], walk)
+    document = canonical.encode(fingerprints.document(made))
+    need(document == found["document"].encode())
+    need(made.digest == found["digest"])
+
+
+def judge_merkle(block: Block) -> None:
+    found = dict(block)
+    proof = [bytes.fromhex(value) for value in every(block, "proof")]
+    leaves = [bytes.fromhex(value) for value in every(block, "leaf")]
+    if found["what"] == "root":
+        need(merkle.root(leaves).hex() == found["root"])
+    elif found["what"] == "inclusion":
+        merkle.check_inclusion(
+            proof,
+            index=int(found["index"]),
+            size=int(found["size"]),
+            leaf=leaves[0],
+            root=bytes.fromhex(found["root"]),
+        )
+    else:
+        merkle.check_consistency(
+            proof,
+            old=int(found["old-size"]),
+            new=int(found["new-size"]),
+            old_root=bytes.fromhex(found["old-root"]),
+            new_root=bytes.fromhex(found["new-root"]),
+        )
+
+
+JUDGES = {
+    "canonical-json.txt": judge_json,
+    "spellings.txt": judge_spelling,
+    "fingerprints.txt": judge_fingerprint,
+    "merkle.txt": judge_merkle,
+}
+CASES = [
+    pytest.param(name, block, id=f"{name}:{line}")
+    for name in JUDGES
+    for line, block in independent_vectors.blocks(FOLDER / name)
+]
+
+
+@pytest.mark.parametrize(("name", "block"), CASES)
+def test_the_library_reaches_the_verdict(name: str, block: Block) -> None:
+    try:
+        JUDGES[name](block)
+    except (FormatError, ProofError):
+        verdict = "refused"
+    else:
+        verdict = "accepted"
+    assert [verdict] == every(block, "verdict")
+
+
+@pytest.mark.parametrize(("name", "block"), CASES)
+def test_the_independent_reader_reaches_the_verdict(name: str, block: Block) -> None:
+    judge = independent_vectors.JUDGES[name]
+    assert [independent_vectors.verdict(judge, block)] == every(block, "verdict")
+
+
+def test_the_files_of_vectors_judge_both_ways() -> None:
+    for name in JUDGES:
+        blocks = [block for _, block in independent_vectors.blocks(FOLDER / name)]
+        verdicts = {dict(block)["verdict"] for block in blocks}
+        assert verdicts == {"accepted", "refused"}, name
+
+
+def test_the_independent_reader_shares_nothing_with_the_library() -> None:
+    for page in FOLDER.parent.glob("independent_*.py"):
+        lines = page.read_text(encoding="utf-8").splitlines()
+        imports = [line for line in lines if line.startswith(("import ", "from "))]
+        assert imports
+        assert not [line for line in imports if " provenance" in line], page.name

@@ -1,0 +1,102 @@
+"""Finds and runs the examples of a page written in Markdown.
+
+* A block of `python` with `>>>` is a doctest, any other is executed.
+* A block of `console` is a transcript: `$ ` before a command, what it prints below it;
+  `…` stands for any text, and `[exit 3]` in the last line for the exit code.
+* A comment `<!-- example-setup … -->` is Python that runs and is not shown.
+* A comment `<!-- not run: why -->` before a block leaves that block alone.
+
+All examples of a page share one folder and one set of names. Blocks in other languages
+(`sh` for what installs things, `json`, `toml`) are not run.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from attrs import frozen
+
+_PARTS = re.compile(
+    r"<!-- example-setup\n(?P<setup>.*?)-->"
+    r"|(?P<skip><!-- not run: [^>]+-->\n)?"
+    r"^(?P<fence>`{3,})(?P<language>[a-z]+)\n(?P<code>.*?)^(?P=fence)$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+@frozen
+class Example:
+    """One block: its language (`setup` for hidden Python), text and first line."""
+
+    language: str
+    code: str
+    line: int
+
+
+def examples_of(text: str) -> list[Example]:
+    """Return the blocks of a page that are run, in order."""
+    found = []
+    for part in _PARTS.finditer(text):
+        line = text.count("\n", 0, part.start()) + 2
+        if part["setup"] is not None:
+            found.append(Example("setup", part["setup"], line))
+        elif not part["skip"] and part["language"] in ("python", "console"):
+            found.append(Example(part["language"], part["code"], line))
+    return found
+
+
+def run(example: Example, names: dict[str, object], page: str) -> None:
+    """Run one example in the current folder.
+
+    Raises:
+        AssertionError: a transcript or doctest shows something else.
+    """
+    if example.language == "console":
+        _run_transcript(example.code)
+    elif ">>> " in example.code:
+        _run_doctest(example, names, page)
+    else:
+        # Empty lines before it make tracebacks name the line of the page.
+        code = compile("\n" * (example.line - 1) + example.code, page, "exec")
+        exec(code, names)  # noqa: S102 (the examples are our own)
+
+
+def _run_doctest(example: Example, names: dict[str, object], page: str) -> None:
+    test = doctest.DocTestParser().get_doctest(
+        example.code, names, page, page, example.line - 1
+    )
+    report: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    result = runner.run(test, out=report.append, clear_globs=False)
+    names.update(test.globs)
+    assert not result.failed, "".join(report)
+
+
+def _run_transcript(code: str) -> None:
+    for block in re.split(r"^\$ ", code, flags=re.MULTILINE)[1:]:
+        command, _, expected = block.partition("\n")
+        folder = str(Path(sys.executable).parent)
+        path = os.pathsep.join([folder, os.environ.get("PATH", "")])
+        done = subprocess.run(
+            command,
+            shell=True,  # noqa: S602 (a transcript is a shell's)
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            env={**os.environ, "PATH": path, "PYTHONUTF8": "1", "COLUMNS": "80"},
+        )
+        actual = done.stdout.rstrip("\n")
+        if done.returncode:
+            actual = f"{actual}\n[exit {done.returncode}]".lstrip("\n")
+        pattern = ".*".join(map(re.escape, expected.rstrip("\n").split("…")))
+        assert re.fullmatch(pattern, actual, re.DOTALL), (
+            f"$ {command}\nexpected:\n{expected}\nprinted:\n{actual}"
+        )
