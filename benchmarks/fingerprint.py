@@ -9,7 +9,7 @@ on the machine, ratios hardly do. The rounds go through all commands in turn, an
 best round of each counts.
 """
 
-# ruff: noqa: INP001, RUF001 (scripts, not a package; × means ×)
+# ruff: noqa: INP001, RUF001 (scripts, not a package; a multiplication sign is meant)
 
 from __future__ import annotations
 

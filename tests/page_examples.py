@@ -82,9 +82,9 @@ def _run_transcript(code: str) -> None:
         command, _, expected = block.partition("\n")
         folder = str(Path(sys.executable).parent)
         path = os.pathsep.join([folder, os.environ.get("PATH", "")])
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S602 (a transcript is a shell's)
             command,
-            shell=True,  # noqa: S602 (a transcript is a shell's)
+            shell=True,
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

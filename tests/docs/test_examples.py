@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import page_examples as examples
 import pytest
+
+import page_examples as examples
 
 _ROOT = Path(__file__).parents[2]
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 import rfc8785
-import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
+import strategies
 from provenance.encoding import canonical
 from provenance.errors import FormatError, LimitError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-import strategies
 from attrs import evolve
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import strategies
 from provenance.encoding import fingerprints
 from provenance.errors import FormatError
 from provenance.model import values as value_lists

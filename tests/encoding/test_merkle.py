@@ -42,7 +42,9 @@ class TestRoots:
         assert merkle.root(leaves) == by_definition(leaves)
 
     @given(leaf_lists)
-    def test_a_growing_tree_has_the_root_of_each_size(self, leaves: list[bytes]) -> None:
+    def test_a_growing_tree_has_the_root_of_each_size(
+        self, leaves: list[bytes]
+    ) -> None:
         tree = merkle.Tree()
         for size, leaf in enumerate(leaves):
             assert tree.size == size
@@ -175,7 +177,11 @@ class TestConsistency:
                 ):
                     with pytest.raises(ProofError, match="another root"):
                         merkle.check_consistency(
-                            proof, old=old, new=new, old_root=old_root, new_root=new_root
+                            proof,
+                            old=old,
+                            new=new,
+                            old_root=old_root,
+                            new_root=new_root,
                         )
 
 

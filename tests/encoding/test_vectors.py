@@ -6,9 +6,9 @@ import json
 import struct
 from pathlib import Path
 
-import independent_vectors
 import pytest
 
+import independent_vectors
 from provenance.encoding import canonical, fingerprints, merkle, paths
 from provenance.errors import FormatError, ProofError
 from provenance.model import text

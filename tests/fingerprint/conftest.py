@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ import pytest
 from provenance.fingerprint import folders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 NOBODY = 65_534
 
@@ -110,9 +112,9 @@ def each_kind_of_folders(
 
 
 @pytest.fixture
-def public(tmp_path: Path) -> Path:
-    """Return a folder that every user can reach."""
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/tmp"):  # noqa: S108
-            folder.chmod(folder.stat().st_mode | 0o055)
-    return tmp_path
+def public() -> Iterator[Path]:
+    """Return a folder that every user can reach, unlike those of pytest."""
+    root = Path(tempfile.mkdtemp())
+    root.chmod(0o755)
+    yield root
+    shutil.rmtree(root)

@@ -380,13 +380,14 @@ class TestAttack104HostileRepository:
     def test_attack_026_an_unreadable_folder_is_an_error(
         self,
         public: Path,
-        repository: Git,
+        new_git: type[Git],
         as_nobody: Callable[[Callable[[], object]], str],
         *,
         mode: int,
         tracked: bool,
     ) -> None:
-        assert public in repository.top.parents
+        repository = new_git(public / "repository")
+        repository.write("train.py", "x")
         repository.write("closed/file", "x")
         if tracked:
             repository.commit()

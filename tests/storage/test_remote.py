@@ -14,14 +14,17 @@ from provenance.storage.remote import RemoteStore
 
 
 class Unreliable(MemoryFileSystem):  # type: ignore[misc]
-    """A service with a fault of its own, over real memory."""
+    """A service over real memory that knows no exclusive creation, with a fault."""
 
     fault = ""
 
-    def pipe_file(self, path: str, value: bytes, mode: str, **_: Any) -> None:
+    def pipe_file(self, path: str, value: bytes, **_: Any) -> None:
+        if self.fault == "raced":
+            MemoryFileSystem.pipe_file(self, path, b"theirs")
+            raise FileExistsError
         if self.fault == "down":
             raise ConnectionError
-        MemoryFileSystem.pipe_file(self, path, value, mode=mode)
+        MemoryFileSystem.pipe_file(self, path, value)
         if self.fault == "lost reply":
             message = "no reply"
             raise TimeoutError(message)
@@ -68,6 +71,23 @@ def test_attack_120_an_odd_error_over_other_bytes_is_a_conflict(
     with pytest.raises(ConflictError):
         store.put_new("a", b"x")
     assert store.get("a", limit=2) == other
+
+
+def test_attack_120_a_service_deaf_to_the_mode_overwrites_nothing(
+    store: RemoteStore,
+) -> None:
+    store.put_new("a", b"x")
+    store.put_new("a", b"x")
+    with pytest.raises(ConflictError):
+        store.put_new("a", b"y")
+    assert store.get("a", limit=1) == b"x"
+
+
+def test_attack_120_a_race_that_was_lost_is_a_conflict(store: RemoteStore) -> None:
+    break_it(store, "raced")
+    with pytest.raises(ConflictError):
+        store.put_new("a", b"ours")
+    assert store.get("a", limit=6) == b"theirs"
 
 
 def test_a_service_that_is_down_is_an_error(store: RemoteStore) -> None:

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from attrs import frozen
 
-from provenance.errors import LimitError, NotFoundError, StorageError
+from provenance.errors import ConflictError, LimitError, NotFoundError, StorageError
 from provenance.storage.store import Paths, check_path, is_path, settle
 
 if TYPE_CHECKING:
@@ -75,11 +75,15 @@ class RemoteStore:
         check_path(path)
         try:
             with self._lock:
-                self._files.pipe_file(self._key(path), data, mode="create")
-        except FileExistsError:
-            settle(self, path, data)
+                exists = self._files.exists(self._key(path))
+                # A file system that does not know the mode overwrites in silence.
+                if not exists:
+                    self._files.pipe_file(self._key(path), data, mode="create")
         except Exception as error:  # noqa: BLE001 (raised again unless all is well)
             self._settle_after(error, path, data)
+        else:
+            if exists:
+                settle(self, path, data)
 
     def list(self, prefix: str) -> Paths:
         """Return the paths of all files under a folder; see `Store.list`."""
@@ -104,13 +108,11 @@ class RemoteStore:
     def _settle_after(self, error: Exception, path: str, data: bytes) -> None:
         """Ask the store what it holds before the error is believed."""
         try:
-            stored = self.get(path, limit=len(data))
-        except NotFoundError:
-            raise StorageError(path, _reason(error)) from error
-        except LimitError:
-            stored = None
-        if stored != data:
             settle(self, path, data)
+        except ConflictError:
+            raise
+        except StorageError:
+            raise StorageError(path, _reason(error)) from error
 
 
 def connect(url: str, *, create: bool) -> RemoteStore:

@@ -32,6 +32,7 @@ Table: TypeAlias = "dict[str, object]"
 
 FORMAT = "training-provenance-trust-1"
 MAX_BYTES = 2**20
+MAX_KEYS = 1_000
 DEFAULT_ROLES = ("training-data", "code", "config")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -158,6 +159,9 @@ def _keys(table: Table) -> dict[str, PublicKey]:
             message = f"{twin!r} and {name!r} are one key; give it one name"
             raise PolicyError(message)
         keys[name] = key
+    if len(keys) > MAX_KEYS:
+        message = f"the policy has more than {MAX_KEYS} keys"
+        raise PolicyError(message)
     if not keys:
         message = "the policy has no keys; add [keys.NAME] with public = …"
         raise PolicyError(message)

@@ -1,0 +1,79 @@
+"""The command `provenance`: its sub-commands and its exit codes.
+
+0 all went well · 1 a release FAILED, nothing else · 2 the command makes no sense ·
+3 INCOMPLETE · 4 something could not be read or written · 5 REFUSED · 130 interrupted
+· 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import click
+
+from provenance.cli.demo import demo
+from provenance.cli.fingerprint import fingerprint
+from provenance.cli.keygen import keygen
+from provenance.cli.output import shown
+from provenance.cli.release import release
+from provenance.cli.show import show
+from provenance.cli.tables import tables
+from provenance.cli.verify import verify
+from provenance.errors import ProvenanceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE = 2
+ERROR = 4
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(metadata.version("training-provenance"), prog_name="provenance")
+def cli() -> None:
+    """Record how a model came to be, and let strangers check it.
+
+    Start with `provenance demo`. Recording itself is done from Python:
+    `import provenance; run = provenance.start()`.
+    """
+
+
+for _command in (demo, keygen, release, verify, show, fingerprint, tables):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; it never raises on bad input."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets its number, not a crash.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(list(arguments), prog_name="provenance", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered has nowhere to go; do not trip over it on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except UsageError as error:
+        click.echo(f"error: {shown(str(error))}", err=True)
+        return USAGE
+    except (ProvenanceError, OSError) as error:
+        click.echo(f"error: {shown(str(error))}", err=True)
+        return ERROR
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,108 @@
+r"""What is printed where.
+
+1. Results go to standard output; progress, hints and errors to standard error.
+2. Text that comes from elsewhere (names, reasons, a release's own words) passes
+   through `shown`: no control character, no invisible one, no second line.
+3. A verdict stands at the very beginning of a line. Nothing that comes from elsewhere
+   ever does.
+4. Colour and progress only on a terminal, and not when `NO_COLOR` is set.
+5. With `--json`, standard output holds one JSON document in ASCII, or nothing.
+
+>>> shown("a\x1b[2Jb\nVerdict: OK")
+'a\\x1b[2Jb\\x0aVerdict: OK'
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from provenance.encoding.canonical import Json
+
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_LONGEST = 400
+_WIDE = 1_000
+"""Columns where there is no terminal: nothing is cut or wrapped in a pipe."""
+
+
+def shown(text: str) -> str:
+    """Return a text from elsewhere so that it can neither move nor hide anything."""
+    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return "".join(_visible(character) for character in cut)
+
+
+def _visible(character: str) -> str:
+    if character.isascii() and character.isprintable():
+        return character
+    if unicodedata.category(character) not in _INVISIBLE:
+        return character
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"  # noqa: PLR2004
+
+
+def console() -> Console:
+    """Return what results are printed with; it takes no markup out of data."""
+    plain = None if sys.stdout.isatty() else _WIDE
+    return Console(markup=False, highlight=False, emoji=False, width=plain)
+
+
+def hint(text: str) -> None:
+    """Say something beside the result."""
+    click.echo(text, err=True)
+
+
+def print_json(document: Json) -> None:
+    """Print one JSON document, in ASCII so that no terminal is moved by it."""
+    click.echo(json.dumps(document, indent=2))
+
+
+@contextmanager
+def progress(
+    what: str, total: int | None, *, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """Show how many bytes were worked off, on a terminal and nowhere else."""
+    error = Console(stderr=True, markup=False, highlight=False)
+    if quiet or not error.is_terminal:
+        yield lambda _: None
+        return
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=error, transient=True) as bars:
+        task = bars.add_task(what, total=total)
+        yield lambda count: bars.advance(task, count)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> size(1536)
+    '1.5 KiB'
+    """
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024 or unit == "GiB":  # noqa: PLR2004
+            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError  # pragma: no cover (the loop returns)
