@@ -170,7 +170,7 @@ def read_release(path: str, public_key_pem: bytes) -> dict:
         need(actual == digest, f"content of {path_!r}")
     runs = [named["run"] for named in release["runs"]]
     place = folder / "provenance" / "runs"
-    need(runs == sorted(set(runs)) == sorted(f.name for f in place.iterdir()), "runs")
+    need(runs == sorted(set(runs)) == sorted(f.name for f in place.glob("*")), "runs")
     need((release["predecessor"] is None) == (release["sequence"] == 1), "predecessor")
     totals, joins = {}, set()
     for named in release["runs"]:

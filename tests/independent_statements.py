@@ -144,7 +144,9 @@ def check_artifact(p: dict, subjects: list, tables: Path) -> set:
 def rows_of(manifest: dict | None, tables: Path, method: str) -> list:
     if not manifest:
         return []
-    data = (tables / f"{manifest['sha256']}.parquet").read_bytes()
+    file = tables / f"{manifest['sha256']}.parquet"
+    need(file.is_file(), "no such manifest")
+    data = file.read_bytes()
     named = {"bytes": len(data), "sha256": sha(data)}
     need(named == manifest, "manifest")
     rows = parquet(data, strict(MANIFEST), "manifest")

@@ -6,8 +6,8 @@
 * A comment `<!-- example-setup … -->` is Python that runs and is not shown.
 * A comment `<!-- not run: why -->` before a block leaves that block alone.
 
-All examples of a page share one folder and one set of names. Blocks in other languages
-(`sh` for what installs things, `json`, `toml`) are not run.
+All examples of a page share one folder, an empty home and one set of names. Blocks in
+other languages (`sh` for what installs things, `json`, `toml`) are not run.
 """
 
 from __future__ import annotations

@@ -49,10 +49,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not heavy, f"`import provenance` loads {sorted(heavy)}"
 
 
-def test_the_docstring_files_of_rooms_load_nothing_heavy() -> None:
-    rooms = [module.name for module in pkgutil.iter_modules(provenance.__path__)]
+def test_the_other_rooms_load_nothing_heavy_by_themselves() -> None:
+    found = [module.name for module in pkgutil.iter_modules(provenance.__path__)]
+    # `verify` is the door to checking, so its file does import what checks signatures.
+    rooms = [room for room in found if room != "verify" and room[0] != "_"]
     assert "encoding" in rooms
-    code = "\n".join(f"import provenance.{room}" for room in rooms if room[0] != "_")
+    code = "\n".join(f"import provenance.{room}" for room in rooms)
     heavy = (loaded_by(code) - baseline()) & HEAVY
     assert not heavy, f"importing the rooms loads {sorted(heavy)}"
 

@@ -28,7 +28,13 @@ def run_all(text: str, page: str) -> None:
 def test_the_examples_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    folder, home = tmp_path / "work", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    for variable in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.setenv(variable, str(home))
+    monkeypatch.delenv("PROVENANCE_KEY", raising=False)
+    monkeypatch.chdir(folder)
     run_all(page.read_text(encoding="utf-8"), str(page))
 
 

@@ -48,7 +48,7 @@ def test_it_names_no_path_host_or_user() -> None:
         sys.prefix,
         str(Path.cwd()),
         f'"{getpass.getuser()}"',
-        platform.node(),
+        f'"{platform.node()}"',
     ):
         assert private not in text
 

@@ -366,7 +366,18 @@ class TestAttack104HostileRepository:
 
     def test_a_damaged_index_is_an_error(self, repository: Git) -> None:
         (repository.top / ".git" / "index").write_bytes(b"rubbish")
-        with pytest.raises(UnreadableError, match=r"git says: .*index"):
+        for path in (repository.top, repository.top / "train.py"):
+            with pytest.raises(UnreadableError, match=r"git says: .*index"):
+                source.source(path)
+
+    @pytest.mark.parametrize("rules", [".gitignore", ".git/info/exclude"])
+    def test_rules_that_never_end_are_given_up(
+        self, repository: Git, monkeypatch: pytest.MonkeyPatch, rules: str
+    ) -> None:
+        (repository.top / rules).unlink()
+        os.mkfifo(repository.top / rules)
+        monkeypatch.setattr(git_module, "TIMEOUT", 1)
+        with pytest.raises(FileError):
             source.source(repository.top)
 
     def test_a_fifo_in_place_of_a_file_does_not_hang(self, repository: Git) -> None:
@@ -541,13 +552,17 @@ class TestSubmodules:
         assert facts(tmp_path / "clone")["missing"] == 1
         assert module.top.exists()
 
+    @pytest.mark.parametrize("broken", [True, False])
     def test_files_in_its_place_are_not_hidden(
-        self, repository: Git, module: Git
+        self, repository: Git, module: Git, *, broken: bool
     ) -> None:
         (module.top / ".git").unlink()
+        if broken:
+            (module.top / ".git").write_text("gitdir: /nowhere\n")
         (module.top / "l").symlink_to("m.py")
         assert repository("ls-files", "--others", "--exclude-standard") == ""
         found = read(repository.top)
+        assert b"sub/module" not in found
         assert found[b"sub/module/m.py"] == ("100644", sha256(b"m\n"))
         assert found[b"sub/module/l"] == ("120000", sha256(b"m.py"))
         assert facts(repository.top)["dirty"] is True

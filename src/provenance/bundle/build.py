@@ -124,14 +124,12 @@ def release(
         recover.recover(opened, tables, around)
         runs = reader.read_runs(opened, tables)
         chosen = reader.find_run(runs, run)
-        needed = [
-            _bind(opened, one, tables, around) for one in related(runs, chosen)
-        ]
-    graph = build.build(
-        ledger.statements for one in needed for ledger in one.ledgers
-    )
-    stage = folder if in_place else target.with_name(
-        f".{target.name}.{secrets.token_hex(4)}.partial"
+        needed = [_bind(opened, one, tables, around) for one in related(runs, chosen)]
+    graph = build.build(ledger.statements for one in needed for ledger in one.ledgers)
+    stage = (
+        folder
+        if in_place
+        else target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     )
     try:
         if in_place:
@@ -141,7 +139,10 @@ def release(
             files = _payload_copied(folder, stage, progress)
         explained = _explained(graph, files)
         bundle = _bundle(opened, needed, signer)
-        stated = _statement(files, bundle, needed, before, chosen, line, around)
+        chosen_line = line or chosen.begun.document.name
+        stated = _statement(
+            files, bundle, needed, before=before, line=chosen_line, around=around
+        )
         bundle.update(stated.extra)
         sealed = envelope.seal(stated.payload, signer)
         _write_bundle(stage, {**bundle, parts.STATEMENT: sealed})
@@ -192,9 +193,7 @@ def _steps(run: RecordedRun) -> list[StepRecorded]:
     ]
 
 
-def _target(
-    folder: Path, to: str | PathLike[str] | None, *, in_place: bool
-) -> Path:
+def _target(folder: Path, to: str | PathLike[str] | None, *, in_place: bool) -> Path:
     if not folder.is_dir():
         message = f"the payload {str(folder)!r} is not a folder"
         raise ReleaseError(message)
@@ -267,7 +266,11 @@ def _bind(
             raise ReleaseError(message)
         bound.append(head)
     wanted = tuple(sorted(bound, key=lambda head: (head.rank, head.writer)))
-    if run.head and isinstance(run.head.body, RunHead) and run.head.body.heads == wanted:
+    if (
+        run.head
+        and isinstance(run.head.body, RunHead)
+        and run.head.body.heads == wanted
+    ):
         return run
     put_run_head(store, run.id, wanted, around)
     return reader.read_run(store, run.id, tables)
@@ -352,9 +355,9 @@ def _statement(
     files: Sequence[FileEntry],
     bundle: Mapping[str, bytes],
     runs: Sequence[RecordedRun],
+    *,
     before: tuple[str, Release] | None,
-    chosen: RecordedRun,
-    line: str | None,
+    line: str,
     around: Surroundings,
 ) -> _Stated:
     covered = fingerprints.sorted_entries([*files, *map(_entry, bundle.items())])
@@ -369,7 +372,7 @@ def _statement(
         bytes=tree.bytes,
         count=tree.count,
         files=() if manifest else tuple(covered),
-        line=before[1].line if before else line or chosen.begun.document.name,
+        line=before[1].line if before else line,
         manifest=manifest,
         predecessor=before[0] if before else None,
         root=tree.root,

@@ -67,7 +67,9 @@ def release(
             in_place=in_place,
             progress=tick,
         )
-    click.echo(f"released {shown(done.line)} {done.sequence} in {shown(str(done.path))}")
+    click.echo(
+        f"released {shown(done.line)} {done.sequence} in {shown(str(done.path))}"
+    )
     click.echo(f"  release    {done.id}")
     click.echo(f"  signed by  {done.key}")
     click.echo(f"  explained  {len(done.explained)} files, by {len(done.runs)} run(s)")

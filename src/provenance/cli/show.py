@@ -219,9 +219,7 @@ def _step(activity: Activity) -> Json:
     }
 
 
-def _artifact(
-    digest: str, found: Sequence[ArtifactRecorded], graph: Graph
-) -> Json:
+def _artifact(digest: str, found: Sequence[ArtifactRecorded], graph: Graph) -> Json:
     first = found[0]
     return {
         "digest": digest,
@@ -232,5 +230,7 @@ def _artifact(
         "bytes": first.fingerprint.bytes,
         "facts": [list(entry) for entry in first.facts],
         "values": [list(entry) for entry in first.values],
-        "made_by": sorted({part.step.id for part in graph.producers.get(digest, ())}),
+        "made_by": [
+            *sorted({part.step.id for part in graph.producers.get(digest, ())})
+        ],
     }

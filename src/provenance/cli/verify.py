@@ -31,7 +31,9 @@ _STYLES = {
 
 
 @click.command()
-@click.argument("release", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument(
+    "release", type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
 @click.option(
     "--trust",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -68,7 +70,7 @@ def verify(
     *,
     as_json: bool,
 ) -> int:
-    """Check the files of RELEASE against the signed record that comes with them.
+    r"""Check the files of RELEASE against the signed record that comes with them.
 
     \b
     Exit codes:

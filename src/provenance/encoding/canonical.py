@@ -1,7 +1,7 @@
 """Canonical JSON: the one spelling of every statement, document and envelope.
 
 The bytes are those of RFC 8785 for values that obey four rules: object keys are
-fixed ASCII names, there are no floats, integers lie within ±(2^53−1), and strings
+fixed ASCII names, there are no floats, integers lie within ±(2^53-1), and strings
 have no lone surrogates. `decode` accepts exactly what `encode` writes, so one logical
 value has one digest.
 
@@ -19,7 +19,7 @@ from typing import NoReturn, TypeAlias
 
 from provenance.errors import FormatError, LimitError
 
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 """What canonical JSON can hold."""
 
 MAX_INT = 2**53 - 1
@@ -96,7 +96,7 @@ def _no_float(text: str) -> NoReturn:
     raise FormatError(message)
 
 
-def _check(value: Json, depth: int) -> None:
+def _check(value: object, depth: int) -> None:
     """Refuse what has no canonical spelling, however deep it lies."""
     if depth > MAX_DEPTH:
         what = "nesting of a JSON document"

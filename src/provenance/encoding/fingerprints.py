@@ -101,9 +101,7 @@ def _leaf(entry: FileEntry) -> bytes:
     sha256 = bytes.fromhex(entry.sha256)
     if entry.mode is None:
         return fields(b"tree-leaf-1", entry.path, size, sha256)
-    return fields(
-        b"source-leaf-1", entry.path, entry.mode.encode(), size, sha256
-    )
+    return fields(b"source-leaf-1", entry.path, entry.mode.encode(), size, sha256)
 
 
 def _document(method: str, leaves: merkle.Tree, size: int) -> Fingerprint:

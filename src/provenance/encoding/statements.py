@@ -113,9 +113,7 @@ def decode(payload: bytes, *, limit: int = MAX_LEDGER_STATEMENT) -> Statement:
         if _subjects(body, predicate) != subjects:
             message = f"the subjects of this {kind} statement do not follow from it"
             raise FormatError(message)
-    return Statement(
-        id=statement_id(payload), kind=kind, subjects=subjects, body=body
-    )
+    return Statement(id=statement_id(payload), kind=kind, subjects=subjects, body=body)
 
 
 def statement_id(payload: bytes) -> str:
@@ -420,9 +418,7 @@ def _read_file(value: canonical.Json, subject: Subject) -> FileEntry:
     )
 
 
-def _read_step(
-    value: canonical.Json, subjects: tuple[Subject, ...]
-) -> StepRecorded:
+def _read_step(value: canonical.Json, subjects: tuple[Subject, ...]) -> StepRecorded:
     found = _object(
         value, ("at", "entry", "facts", "outcome", "produces", "step", "uses")
     )
@@ -545,9 +541,7 @@ def _read_release(value: canonical.Json, subjects: tuple[Subject, ...]) -> Relea
         bytes=_int(found["bytes"]),
         count=_int(found["count"]),
         files=tuple(
-            FileEntry(
-                path=paths.parse(subject.name), size=size, sha256=subject.digest
-            )
+            FileEntry(path=paths.parse(subject.name), size=size, sha256=subject.digest)
             for size, subject in zip(sizes, subjects[1:], strict=True)
         ),
         line=_text(found["line"]),

@@ -70,8 +70,8 @@ def read(
     index = asked.index()
     untracked = {path.removesuffix(b"/") for path in asked.untracked()}
     names = sorted(index.keys() | untracked)
-    git.check_number(len(names), max_files)
     looked_at = [path for path in names if not _is_under(path, left_out)]
+    git.check_number(len(looked_at), max_files)
     disk = _Disk(state, index)
     with folders.under(asked.top) as reach:
         disk.look(reach, looked_at)

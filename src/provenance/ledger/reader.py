@@ -149,7 +149,7 @@ def find_run(runs: list[RecordedRun], wanted: str) -> RecordedRun:
 def read_run(store: Store, run_id: str, reader: Reader) -> RecordedRun:
     """Read one run; see `read_runs` for what it raises."""
     paths = store.list(layout.run(run_id))
-    writers = {found[1] for path in paths if (found := layout.parse_segment(path))}
+    writers = {segment[1] for path in paths if (segment := layout.parse_segment(path))}
     prefix = f"{layout.SPOOL}/{run_id}-"
     spools = [path for path in store.list(layout.SPOOL) if path.startswith(prefix)]
     writers |= {path.removeprefix(prefix).removesuffix(".jsonl") for path in spools}
@@ -189,7 +189,7 @@ def _read_ledger(
     segments = sorted(
         path
         for path in paths
-        if (found := layout.parse_segment(path)) and found[1] == writer
+        if (place := layout.parse_segment(path)) and place[1] == writer
     )
     found_rows: list[Row] = []
     for path in segments:

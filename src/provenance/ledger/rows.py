@@ -40,6 +40,8 @@ from provenance.tables.rows import Row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from provenance.model.statements import Body
+
 
 def from_payload(payload: bytes, index: int) -> tuple[Row, Statement]:
     """Return the row of a statement and the statement itself.
@@ -197,13 +199,12 @@ def check_counts(ledger: Sequence[Statement | None], head: Head) -> None:
 
 def _row(statement: Statement, payload: bytes, index: int) -> Row:
     body = statement.body
-    known = not isinstance(body, Opaque | Head | RunHead | Release)
     uses = body.uses if isinstance(body, StepRecorded) else ()
     return Row(
         index=index,
         id=bytes.fromhex(statement.id),
         kind=statement.kind,
-        time=body.entry.time if known else None,
+        time=_time(body),
         subjects=tuple(
             (subject.name, bytes.fromhex(subject.digest))
             for subject in statement.subjects
@@ -212,3 +213,9 @@ def _row(statement: Statement, payload: bytes, index: int) -> Row:
         payload=payload.decode(),
         withheld=None,
     )
+
+
+def _time(body: Body) -> str | None:
+    if isinstance(body, Opaque | Head | RunHead | Release):
+        return None
+    return body.entry.time

@@ -166,7 +166,11 @@ class LedgerWriter:
             self._spool = None
 
     def resume(
-        self, done: Sequence[Row], *, head: tuple[str, Head] | None, spooled: list[bytes]
+        self,
+        done: Sequence[Row],
+        *,
+        head: tuple[str, Head] | None,
+        spooled: list[bytes],
     ) -> None:
         """Go on with the ledger of a writer that was killed.
 
@@ -191,7 +195,9 @@ class LedgerWriter:
                 self._kinds[row.kind or "other"] += 1
         self._head = head
         for payload in spooled:
-            found = continuation(payload, run=self.run, writer=self.writer, at=self.size)
+            found = continuation(
+                payload, run=self.run, writer=self.writer, at=self.size
+            )
             if found is not None:
                 self._take(found[0], payload)
 
@@ -212,9 +218,7 @@ class LedgerWriter:
             writer=self.writer,
         )
         signer = self._around.signer
-        path = layout.head(
-            self.run, self.writer, self.size, signed=signer is not None
-        )
+        path = layout.head(self.run, self.writer, self.size, signed=signer is not None)
         self._head = (put_signed(self._store, path, head, signer), head)
 
 
@@ -249,9 +253,7 @@ def put_run_head(
     return put_signed(store, path, head, around.signer)
 
 
-def put_signed(
-    store: Store, path: str, body: SignedBody, signer: Signer | None
-) -> str:
+def put_signed(store: Store, path: str, body: SignedBody, signer: Signer | None) -> str:
     """Store a signed statement, or the bare one without a signer; return its id."""
     payload = statements.encode(body)
     if signer is None:

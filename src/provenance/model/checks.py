@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from provenance.errors import FormatError
 from provenance.model import text
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from attrs import Attribute
 
 
-class Validator(Protocol):
-    """What attrs calls with the instance, the attribute and the value."""
-
-    def __call__(self, instance: object, attribute: Attribute[object], value: object, /) -> None: ...
+Validator: TypeAlias = "Callable[[Any, Attribute[Any], Any], None]"
+"""What attrs calls with the instance, the attribute and the value."""
 
 
 def _named(check: Callable[[object], None]) -> Validator:

@@ -50,7 +50,7 @@ def check_text(value: object) -> None:
 
 
 def check_count(value: object) -> None:
-    """Refuse everything but an integer from 0 to 2^53−1."""
+    """Refuse everything but an integer from 0 to 2^53-1."""
     if type(value) is not int or not 0 <= value < 2**53:
         message = f"{_short(value)} is not a count"
         raise FormatError(message)

@@ -22,7 +22,7 @@ Values: TypeAlias = tuple[tuple[str, str, str], ...]
 """Entries (path, type, text) in the order of a walk."""
 
 Value: TypeAlias = (
-    "None | bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value]"
+    "bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value] | None"
 )
 """What can be spelled."""
 

@@ -12,9 +12,10 @@ step that returns nothing ends the verification, with a finding that says why.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from attrs import define
 
 from provenance.errors import PolicyError, UsageError, VerificationError
 from provenance.tables.read import Reader
@@ -34,6 +35,7 @@ from provenance.verify.policy import NOBODY, Policy, load_policy
 from provenance.verify.report import ReleaseFacts, Report, Signer
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
 
@@ -82,7 +84,16 @@ def check_bundle(
         findings.add("PV001", "policy", str(error))
         return Report(findings=findings.all, complete=False)
     with Reader() as tables:
-        return _Check(root, policy, leniency, line, tables, progress, findings).run()
+        check = _Check(
+            root=root,
+            policy=policy,
+            leniency=leniency,
+            line=line,
+            tables=tables,
+            progress=progress,
+            findings=findings,
+        )
+        return check.run()
 
 
 def verify_bundle(
@@ -123,28 +134,19 @@ def _policy(trust: Policy | str | os.PathLike[str] | None, root: Path) -> Policy
     return trust if isinstance(trust, Policy) else load_policy(trust, outside=root)
 
 
+@define(kw_only=True)
 class _Check:
     """One verification: what was found so far, and the report that follows."""
 
-    def __init__(
-        self,
-        root: Path,
-        policy: Policy,
-        leniency: step1_files.Leniency,
-        line: str | None,
-        tables: Reader,
-        progress: Callable[[int], None] | None,
-        findings: Findings,
-    ) -> None:
-        self.root = root
-        self.policy = policy
-        self.leniency = leniency
-        self.line = line
-        self.tables = tables
-        self.progress = progress
-        self.findings = findings
-        self.facts: ReleaseFacts | None = None
-        self.signers: tuple[Signer, ...] = ()
+    root: Path
+    policy: Policy
+    leniency: step1_files.Leniency
+    line: str | None
+    tables: Reader
+    progress: Callable[[int], None] | None
+    findings: Findings
+    facts: ReleaseFacts | None = None
+    signers: tuple[Signer, ...] = ()
 
     def run(self) -> Report:
         """Go through the steps and report."""

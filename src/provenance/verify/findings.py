@@ -29,7 +29,6 @@ VERDICTS = {
 EXIT_CODES = {"OK": 0, "FAILED": 1, "INCOMPLETE": 3, "ERROR": 4, "REFUSED": 5}
 
 CATALOGUE: dict[str, tuple[str, str]] = {
-    # code: (name, outcome)
     "PV001": ("bad-policy", "refuse"),
     "PV002": ("internal-error", "error"),
     "PV100": ("files-listed", "pass"),
@@ -86,7 +85,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "PV703": ("several-producers", "warn"),
     "PV800": ("explained", "pass"),
     "PV801": ("nothing-joins", "refuse"),
-    "PV802": ("unexplained", "note"),
+    "PV802": ("unexplained", "warn"),
     "PV803": ("missing-evidence", "incomplete"),
     "PV804": ("unmade", "incomplete"),
     "PV805": ("unsourced-dataset", "warn"),
@@ -99,6 +98,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "PV903": ("freshness-unknown", "note"),
     "PV904": ("not-covered", "note"),
 }
+"""For each code, its name and its outcome."""
 
 
 @frozen(kw_only=True)

@@ -125,15 +125,16 @@ def parse_policy(text: str) -> Policy:
     keys = _keys(_table(found, "keys"))
     release = _table(found, "release")
     _only(release, "[release]", ("signers", "lines"))
-    run = _table(found, "run") if "run" in found else {"signers": list(keys)}
-    _only(run, "[run]", ("signers",))
+    run = _table(found, "run") if "run" in found else None
+    if run is not None:
+        _only(run, "[run]", ("signers",))
     require = _table(found, "require") if "require" in found else None
     if require is not None:
         _only(require, "[require]", ("roles",))
     return Policy(
         keys=keys,
         release_signers=_signers(release, "[release]", keys),
-        run_signers=_signers(run, "[run]", keys),
+        run_signers=tuple(keys) if run is None else _signers(run, "[run]", keys),
         lines=_texts(release, "[release]", "lines") if "lines" in release else None,
         required_roles=None if require is None else _roles(require),
     )
@@ -168,7 +169,9 @@ def _keys(table: Table) -> dict[str, PublicKey]:
     return keys
 
 
-def _signers(table: Table, where: str, keys: Mapping[str, PublicKey]) -> tuple[str, ...]:
+def _signers(
+    table: Table, where: str, keys: Mapping[str, PublicKey]
+) -> tuple[str, ...]:
     names = _texts(table, where, "signers")
     for name in names:
         if name not in keys:

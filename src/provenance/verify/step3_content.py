@@ -64,7 +64,9 @@ def check_content(
         return None
     _compare_names(files, signed.release, entries, findings)
     fitting = [
-        name for name in entries if name in files.listed and _fits(name, files, entries, findings)
+        name
+        for name in entries
+        if name in files.listed and _fits(name, files, entries, findings)
     ]
     record = _read_record(files, entries, fitting, findings)
     if record is None:
@@ -150,9 +152,7 @@ def _fits(
     if actual == signed:
         return True
     sentence = f"{name!r} has {actual:,} bytes, {signed:,} are signed"
-    findings.add(
-        "PV303", name, sentence, actual=str(actual), expected=str(signed)
-    )
+    findings.add("PV303", name, sentence, actual=str(actual), expected=str(signed))
     return False
 
 

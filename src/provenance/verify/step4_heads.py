@@ -114,7 +114,8 @@ class _Known:
         if head is None:
             return None
         if head.run != released.run:
-            return self._mismatch(released.run, "its head is of another run")
+            self._mismatch(released.run, "its head is of another run")
+            return None
         ledgers: list[BoundLedger] = []
         for bound in head.heads:
             ledger = self._read_ledger(released.run, bound)
@@ -145,10 +146,10 @@ class _Known:
             self._mismatch(run, f"the head of writer {bound.writer} is another one")
             return None
         segments = sorted(
-            (found[2], path)
+            (place[2], path)
             for path in self.record
-            if (found := layout.parse_segment(path))
-            and found[:2] == (run, bound.writer)
+            if (place := layout.parse_segment(path))
+            and place[:2] == (run, bound.writer)
         )
         return BoundLedger(
             run=run,
@@ -215,8 +216,14 @@ class _Known:
                 "the release"
             )
             self.findings.add("PV404", run, sentence)
-        elif name is None or name not in self.policy.run_signers:
-            sentence = f"the run is signed by the key {key[:64]}, which your policy does not let sign runs"
+        elif name is not None and name not in self.policy.run_signers:
+            sentence = f"your policy knows {name!r}, but not as a signer of runs"
+            self.findings.add("PV205", run, sentence, key=key)
+        elif name is None:
+            sentence = (
+                f"the run is signed by the key {key[:64]}, which your policy does not "
+                "know"
+            )
             self.findings.add("PV403", run, sentence, key=key)
         else:
             sentence = f"the run is signed by {name!r}"

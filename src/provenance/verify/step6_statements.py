@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from provenance.model.fingerprint import FileEntry
+    from provenance.model.statements import Manifest
     from provenance.tables.read import Reader
     from provenance.tables.rows import Row
     from provenance.verify.findings import Findings
@@ -96,7 +97,7 @@ def _decode(
 
 def _decode_row(
     ledger: CheckedLedger, row: Row, findings: Findings
-) -> Statement | None | Literal[False]:
+) -> Statement | Literal[False] | None:
     """Return the statement of a row, None when withheld, False when refused."""
     bound = ledger.bound
     where = f"row {row.index} of the ledger of run {bound.run}"
@@ -108,9 +109,7 @@ def _decode_row(
     if statement is None:
         return None
     try:
-        rows.check_place(
-            statement, run=bound.run, writer=bound.writer, index=row.index
-        )
+        rows.check_place(statement, run=bound.run, writer=bound.writer, index=row.index)
     except LedgerError as error:
         findings.add("PV602", bound.run, f"{where}: {error}")
         return False
@@ -170,11 +169,7 @@ def _manifests(
             findings.add("PV803", body.name, sentence)
             continue
         try:
-            if hashlib.sha256(data).hexdigest() != body.manifest.sha256:
-                message = "it is another table than the statement names"
-                raise FormatError(message)
-            entries = tuple(tables.manifest(data))
-            check_fingerprint(body, entries)
+            entries = _read_manifest(data, body, body.manifest, tables)
         except FormatError as error:
             sentence = f"the list of files of {body.name!r}: {error}"
             findings.add("PV606", path, sentence)
@@ -184,3 +179,14 @@ def _manifests(
             return None
         found[body.fingerprint.digest] = entries
     return found
+
+
+def _read_manifest(
+    data: bytes, body: ArtifactRecorded, manifest: Manifest, tables: Reader
+) -> tuple[FileEntry, ...]:
+    if hashlib.sha256(data).hexdigest() != manifest.sha256:
+        message = "it is another table than the statement names"
+        raise FormatError(message)
+    entries = tuple(tables.manifest(data))
+    check_fingerprint(body, entries)
+    return entries

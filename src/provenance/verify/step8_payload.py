@@ -61,7 +61,9 @@ def _join(graph: Graph, content: Content, findings: Findings) -> list[str]:
 def _report_missing(graph: Graph, way: Way, findings: Findings) -> None:
     for digest in way.missing:
         name = graph.name_of(digest)
-        sentence = f"{name!r} was used on the way to the payload; its record is not here"
+        sentence = (
+            f"{name!r} was used on the way to the payload; its record is not here"
+        )
         findings.add("PV803", name, sentence, digest=digest)
     for digest in way.unmade:
         name = graph.name_of(digest)
