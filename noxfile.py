@@ -6,6 +6,7 @@ own environment and installs everything that it needs.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = True
+nox.options.envdir = os.environ.get("NOX_ENVDIR", ".nox")
 nox.options.sessions = ["lint", "types", "tests", "docs"]
 
 FULLY_COVERED = ("model", "encoding", "signing", "verify")

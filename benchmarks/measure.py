@@ -5,7 +5,7 @@ rounds go through all commands in turn, so that a busy moment of the machine mee
 them all. The best round of each counts.
 """
 
-# ruff: noqa: INP001, RUF001 (scripts, not a package; a multiplication sign is meant)
+# ruff: noqa: RUF001 (a multiplication sign is meant)
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def run(command: Sequence[str]) -> Round:
     """Run a command once; what it says is shown only when it fails."""
     with tempfile.TemporaryFile() as said:
         started = time.perf_counter()
-        child = subprocess.Popen(command, stdout=said, stderr=said)  # noqa: S603 (ours)
+        child = subprocess.Popen(command, stdout=said, stderr=said)
         # Not `child.wait`: only this tells the memory of this one child.
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - started

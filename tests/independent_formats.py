@@ -77,7 +77,7 @@ SHAPES = {
     "envelope": "dsseEnvelope:dsse mediaType:media verificationMaterial:material",
     "dsse": "payload:base64 payloadType:in-toto signatures:signature+",
     "signature": "keyid:digest sig:base64",
-    "material": "publicKey:hint tlogEntries:none*",
+    "material": "publicKey:hint tlogEntries:any",
     "hint": "hint:digest",
     "statement": "_type:type predicate:any predicateType:text subject:subject+",
     "subject": "digest:sha256 name:text",
@@ -110,7 +110,7 @@ KINDS = "artifact|end|gap|run|step|head|run-head|release"
 WORDS = {
     "digest": "[0-9a-f]{64}",
     "id": "[0-9a-f]{32}",
-    "base64": "[A-Za-z0-9+/]+={0,2}",
+    "base64": "[A-Za-z0-9+/]*={0,2}",
     "media": r"application/vnd\.dev\.sigstore\.bundle\.v0\.3\+json",
     "in-toto": re.escape(IN_TOTO),
     "type": r"https://in-toto\.io/Statement/v1",

@@ -1,12 +1,17 @@
 """Judges the vectors in `tests/vectors` with the independent reader.
 
 Each file of vectors is text: blocks of `key: value` lines with an empty line between
-them, `#` before a comment. Keys may repeat. Every block has a `verdict`.
+them, `#` before a comment. Keys may repeat. Every block has a `verdict`; those of
+envelopes are finer, and all but `ok` are refusals here.
 """
 
+import base64
 import json
 import struct
 from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from independent_formats import (
     canonical,
@@ -23,6 +28,7 @@ from independent_formats import (
     values,
 )
 from independent_formats import leaf as leaf_hash
+from independent_statements import opened
 
 
 def blocks(file: Path):
@@ -130,7 +136,21 @@ def judge_merkle(block) -> None:
     need(found == [v for k, v in block if k.endswith("root")], "root")
 
 
+def judge_envelope(block) -> None:
+    der = base64.b64decode(one(block, "public"))
+    try:
+        key = serialization.load_der_public_key(der)
+    except UnsupportedAlgorithm as error:
+        message = "key"
+        raise ValueError(message) from error
+    form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    need(key.public_bytes(*form) == der, "spelling of the key")
+    payload = opened(base64.b64decode(one(block, "envelope")), key)
+    need([base64.b64encode(payload).decode()] == every(block, "payload"), "payload")
+
+
 JUDGES = {
+    "envelope.txt": judge_envelope,
     "canonical-json.txt": judge_json,
     "spellings.txt": judge_spelling,
     "fingerprints.txt": judge_fingerprint,

@@ -131,6 +131,20 @@ def test_the_independent_reader_reaches_the_verdict(name: str, block: Block) -> 
     assert [independent_vectors.verdict(judge, block)] == every(block, "verdict")
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, id=dict(block)["name"])
+        for _, block in independent_vectors.blocks(FOLDER / "envelope.txt")
+    ],
+)
+def test_the_independent_reader_agrees_on_envelopes(block: Block) -> None:
+    judge = independent_vectors.JUDGES["envelope.txt"]
+    accepted = dict(block)["verdict"] == "ok"
+    expected = "accepted" if accepted else "refused"
+    assert independent_vectors.verdict(judge, block) == expected
+
+
 def test_the_files_of_vectors_judge_both_ways() -> None:
     for name in JUDGES:
         blocks = [block for _, block in independent_vectors.blocks(FOLDER / name)]

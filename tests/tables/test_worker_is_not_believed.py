@@ -326,6 +326,7 @@ class TestReader:
             assert len(list(reader.segment(GOOD))) == 3
             assert reader._process is not None
             reader._process.kill()
+            reader._process._popen.wait()
             with pytest.raises(LimitError):
                 list(reader.segment(GOOD))
             assert len(list(reader.segment(GOOD))) == 3

@@ -46,7 +46,7 @@ lines = ["{line}"]
 """
 
 
-@frozen(kw_only=True)
+@frozen
 class Damage:
     """One way to damage a release.
 
@@ -93,10 +93,12 @@ def demo(folder: Path) -> int:
         hint(f"Not noticed: {', '.join(unnoticed)}. This must not happen; report it.")
         return UNNOTICED
     _act(6, "What next")
+    trusted = f"--trust {_argument(trust)}"
+    flipped = _argument(folder / "damaged" / DAMAGES[0].name)
     _say(
-        f"  provenance show {place}/release",
-        f"  provenance verify {place}/release --trust {place}/trust.toml",
-        f"  provenance verify {place}/damaged/flipped-bit --trust {place}/trust.toml",
+        f"  provenance show {_argument(release)}",
+        f"  provenance verify {_argument(release)} {trusted}",
+        f"  provenance verify {flipped} {trusted}",
         f"The training script is {shown(example.__file__)}.",
         "The tutorial (docs/tutorial) does the same by hand, with a script of yours.",
     )
@@ -154,6 +156,7 @@ def _act_3_release(folder: Path, key: Path, trained: example.Trained) -> Path:
     names = ", ".join([*done.explained, *done.unexplained])
     _say(f"release/     {names}", "             provenance/ holds the record")
     _say("", "How this model came to be, as the record in the release tells it:")
+    _say("(each step also names the exact code and the installed packages)")
     for activity in view.read(str(release)).graph.activities:
         _tell(activity)
     return release
@@ -222,22 +225,10 @@ def _swap_the_config(release: Path) -> None:
 
 
 DAMAGES = (
-    Damage(
-        name="flipped-bit", story="one bit of the weights differs", do=_flip_a_bit
-    ),
-    Damage(
-        name="added-file", story="a file more, which nobody signed", do=_add_a_file
-    ),
-    Damage(
-        name="dropped-statement",
-        story="the record is one statement shorter",
-        do=_drop_a_statement,
-    ),
-    Damage(
-        name="swapped-config",
-        story="the settings are said to be others",
-        do=_swap_the_config,
-    ),
+    Damage("flipped-bit", "one bit of the weights differs", _flip_a_bit),
+    Damage("added-file", "a file more, which nobody signed", _add_a_file),
+    Damage("dropped-statement", "the record ends earlier", _drop_a_statement),
+    Damage("swapped-config", "the settings claim to be others", _swap_the_config),
 )
 
 
@@ -250,22 +241,34 @@ def _act(number: int, title: str) -> None:
 
 def _say(*lines: str) -> None:
     for line in lines:
-        output.console().print(line)
+        click.echo(line)
 
 
 def _tell(activity: Activity) -> None:
     """Say what one step did, from what its statements say."""
-    uses = {u.digest: f"{u.role} {u.name}" for p in activity.parts for u in p.uses}
-    made = [p.name for part in activity.parts for p in part.products]
+    parts = activity.parts
+    # What every step uses goes without saying: the code and what is installed.
+    used = {
+        use.digest: f"{use.name} ({use.role})"
+        for use in (use for part in parts for use in part.uses)
+        if use.role not in ("code", "environment")
+    }
+    made = [product.name for part in parts for product in part.products]
     step = activity.step
     _say(f"  {step.kind}: {shown(step.name)}")
-    _say(f"    from  {shown(', '.join(uses.values()))}")
+    _say(f"    from  {shown(', '.join(used.values()))}")
     _say(f"    made  {shown(', '.join(made))}")
 
 
 def _verdict(report: Report) -> None:
     style = "bold green" if report.verdict == "OK" else "bold red"
     output.console().print(f"Verdict: {report.verdict}", style=style)
+
+
+def _argument(path: Path) -> str:
+    """Return a path as one argument of a command to copy."""
+    text = shown(str(path))
+    return f'"{text}"' if " " in text else text
 
 
 def _size(file: Path) -> str:

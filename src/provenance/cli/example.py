@@ -32,7 +32,11 @@ SOURCE = f"pydoc_data/topics.py, as installed with Python {platform.python_versi
 SHORTEST, EVERY = 20, 10
 CLEANING = {"shortest_paragraph": SHORTEST, "hold_out_every": EVERY}
 ORDER, CHECKPOINTS = 6, 4
-SETTINGS = {"model": "character n-grams", "order": ORDER, "checkpoints": CHECKPOINTS}
+SETTINGS: dict[str, str | int] = {
+    "model": "character n-grams",
+    "order": ORDER,
+    "checkpoints": CHECKPOINTS,
+}
 
 Counts: TypeAlias = list[Counter[bytes]]
 """How often each run of characters was seen: single ones first, then pairs, …"""
@@ -57,7 +61,9 @@ def train(folder: Path, key: Path) -> Trained:
         ProvenanceError: this Python does not bring the text along.
     """
     data, out = folder / "data", folder / "out"
-    final_folder = out / "final"
+    final = out / "final"
+    model, config = final / "model.safetensors", final / "config.json"
+    card = final / "README.md"
     topics, text, unseen = data / "topics.py", data / "train.txt", data / "held-out.txt"
     fetch(topics)
 
@@ -72,23 +78,24 @@ def train(folder: Path, key: Path) -> Trained:
             held_out = cleaning.dataset(unseen)
 
         with run.step("train", uses=[corpus, settings]) as training:
+            saved = []
             for number, counts in enumerate(fit(text.read_bytes()), 1):
                 last = number == CHECKPOINTS
-                name = "final/model" if last else f"checkpoints/step-{number}"
-                weights = out / f"{name}.safetensors"
+                weights = model if last else out / f"step-{number}.safetensors"
                 save(counts, weights)
-                model = training.checkpoint(weights, step=number)
-            write(final_folder / "config.json", json.dumps(SETTINGS, indent=2) + "\n")
-            training.file(final_folder / "config.json")
+                saved.append(training.checkpoint(weights, step=number))
+            write(config, json.dumps(SETTINGS, indent=2) + "\n")
+            training.file(config)
 
         # What is measured is what is handed over: the file, not what made it.
-        bits = round(bits_per_char(load(weights), unseen.read_bytes()), 4)
-        run.evaluation(
-            "held-out text", {"bits_per_char": bits}, model=model, dataset=held_out
-        )
+        bits = round(bits_per_char(load(model), unseen.read_bytes()), 4)
+        measured = {"bits_per_char": bits}
+        run.evaluation("held-out text", measured, model=saved[-1], dataset=held_out)
 
-    write(final_folder / "README.md", CARD.format(bits=bits, source=SOURCE))
-    return Trained(run=run.id, final=final_folder, bits_per_char=bits)
+        write(card, CARD.format(bits=bits, source=SOURCE))
+        run.file(card)
+
+    return Trained(run=run.id, final=final, bits_per_char=bits)
 
 
 # The data.

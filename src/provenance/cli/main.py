@@ -7,22 +7,15 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import click
 
-from provenance.cli.demo import demo
-from provenance.cli.fingerprint import fingerprint
-from provenance.cli.keygen import keygen
 from provenance.cli.output import shown
-from provenance.cli.release import release
-from provenance.cli.show import show
-from provenance.cli.tables import tables
-from provenance.cli.verify import verify
 from provenance.errors import ProvenanceError, UsageError
 
 if TYPE_CHECKING:
@@ -33,19 +26,36 @@ ERROR = 4
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
+COMMANDS = ("demo", "keygen", "release", "verify", "show", "fingerprint", "tables")
+"""The sub-commands: each is the function of that name in the file of that name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(metadata.version("training-provenance"), prog_name="provenance")
+
+class _Commands(click.Group):
+    """Commands that load when they are asked for.
+
+    Tables and signatures take longer to load than a small release to verify, and not
+    every command needs them.
+    """
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"provenance.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="training-provenance", prog_name="provenance")
 def cli() -> None:
     """Record how a model came to be, and let strangers check it.
 
     Start with `provenance demo`. Recording itself is done from Python:
     `import provenance; run = provenance.start()`.
     """
-
-
-for _command in (demo, keygen, release, verify, show, fingerprint, tables):
-    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ r"""What is printed where.
    ever does.
 4. Colour and progress only on a terminal, and not when `NO_COLOR` is set.
 5. With `--json`, standard output holds one JSON document in ASCII, or nothing.
+6. What draws (rich) loads when something is drawn: most output is a few plain lines.
 
 >>> shown("a\x1b[2Jb\nVerdict: OK")
 'a\\x1b[2Jb\\x0aVerdict: OK'
@@ -21,18 +22,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.console import Console
 
     from provenance.encoding.canonical import Json
 
@@ -59,6 +53,8 @@ def _visible(character: str) -> str:
 
 def console() -> Console:
     """Return what results are printed with; it takes no markup out of data."""
+    from rich.console import Console  # noqa: PLC0415 (see the docstring)
+
     plain = None if sys.stdout.isatty() else _WIDE
     return Console(markup=False, highlight=False, emoji=False, width=plain)
 
@@ -78,18 +74,21 @@ def progress(
     what: str, total: int | None, *, quiet: bool = False
 ) -> Iterator[Callable[[int], None]]:
     """Show how many bytes were worked off, on a terminal and nowhere else."""
-    error = Console(stderr=True, markup=False, highlight=False)
-    if quiet or not error.is_terminal:
+    if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
+    from rich import progress as bar  # noqa: PLC0415 (see the docstring)
+    from rich.console import Console  # noqa: PLC0415
+
     columns = (
-        TextColumn(what),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+        bar.TextColumn(what),
+        bar.BarColumn(),
+        bar.DownloadColumn(),
+        bar.TransferSpeedColumn(),
+        bar.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=error, transient=True) as bars:
+    error = Console(stderr=True, markup=False, highlight=False)
+    with bar.Progress(*columns, console=error, transient=True) as bars:
         task = bars.add_task(what, total=total)
         yield lambda count: bars.advance(task, count)
 

@@ -53,8 +53,9 @@ def early_uses(ledgers: Iterable[Sequence[Statement | None]]) -> list[Early]:
         for number, ledger in enumerate(waiting):
             start = positions[number]
             at = start
-            while at < len(ledger) and not (
-                _needs(ledger[at]) & stated_somewhere - known
+            while at < len(ledger) and not any(
+                digest in stated_somewhere and digest not in known
+                for digest in _needs(ledger[at])
             ):
                 known |= _states(ledger[at])
                 at += 1

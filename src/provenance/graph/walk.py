@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from provenance.graph.build import EMPTY_FILE
 from provenance.model.values import to
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def back(graph: Graph, starts: Iterable[str]) -> Way:
     waiting = list(seen)
     while waiting:
         digest = waiting.pop()
+        if digest == EMPTY_FILE:
+            continue  # whoever made an empty file, it was not necessarily this one
         for step in graph.producers.get(digest, ()):
             if id(step) in steps:
                 continue

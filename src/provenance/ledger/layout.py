@@ -18,6 +18,7 @@ _SEGMENT = re.compile(rf"runs/({_ID})/({_ID})/rows-([0-9]{{12}})\.parquet")
 _HEAD = re.compile(rf"runs/({_ID})/({_ID})/head-([0-9]{{12}})(\.sigstore)?\.json")
 _RUN_HEAD = re.compile(rf"runs/({_ID})/head-([0-9]{{6}})(\.sigstore)?\.json")
 _TABLE = re.compile(r"tables/([0-9a-f]{64})\.parquet")
+_SPOOL = re.compile(rf"spool/({_ID})-({_ID})\.jsonl")
 _KEY = re.compile(r"keys/([0-9a-f]{64})\.pem")
 
 
@@ -91,3 +92,9 @@ def parse_key(path: str) -> str | None:
     """Return the key id in the path of a public key, or None."""
     found = _KEY.fullmatch(path)
     return found[1] if found else None
+
+
+def parse_spool(path: str) -> tuple[str, str] | None:
+    """Return run and writer of a spool's path, or None."""
+    found = _SPOOL.fullmatch(path)
+    return (found[1], found[2]) if found else None

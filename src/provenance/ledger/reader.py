@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from provenance.encoding import statements
+from provenance.encoding import merkle, statements
 from provenance.errors import LedgerError, UsageError
 from provenance.ledger import layout, rows, spool
 from provenance.ledger.writer import continuation
@@ -105,12 +105,14 @@ class RecordedRun:
 
 def run_ids(store: Store) -> list[str]:
     """Return the ids of all runs in a store, in no order that means something."""
-    found = (path.split("/") for path in store.list(layout.RUNS))
-    spooled = (
-        path.removeprefix(f"{layout.SPOOL}/").split("-")
-        for path in store.list(layout.SPOOL)
+    paths = [*store.list(layout.RUNS), *store.list(layout.SPOOL)]
+    return sorted(
+        {
+            found[0]
+            for path in paths
+            if (found := _place(path) or layout.parse_run_head(path))
+        }
     )
-    return sorted({parts[1] for parts in found} | {parts[0] for parts in spooled})
 
 
 def read_runs(store: Store, reader: Reader) -> list[RecordedRun]:
@@ -149,23 +151,20 @@ def find_run(runs: list[RecordedRun], wanted: str) -> RecordedRun:
 def read_run(store: Store, run_id: str, reader: Reader) -> RecordedRun:
     """Read one run; see `read_runs` for what it raises."""
     paths = store.list(layout.run(run_id))
-    writers = {segment[1] for path in paths if (segment := layout.parse_segment(path))}
-    prefix = f"{layout.SPOOL}/{run_id}-"
-    spools = [path for path in store.list(layout.SPOOL) if path.startswith(prefix)]
-    writers |= {path.removeprefix(prefix).removesuffix(".jsonl") for path in spools}
-    ledgers = [_read_ledger(store, run_id, writer, paths, reader) for writer in writers]
-    heads = [
-        (found[1], path) for path in paths if (found := layout.parse_run_head(path))
-    ]
+    writers = {
+        found[1]
+        for path in (*paths, *store.list(layout.SPOOL))
+        if (found := _place(path)) and found[0] == run_id
+    }
+    read = [_read_ledger(store, run_id, writer, paths, reader) for writer in writers]
+    ledgers = sorted(
+        (ledger for ledger in read if ledger.rows),
+        key=lambda ledger: (ledger.begun.rank, ledger.writer),
+    )
     return RecordedRun(
         id=run_id,
-        ledgers=tuple(
-            sorted(
-                (one for one in ledgers if one.rows),
-                key=lambda ledger: (ledger.begun.rank, ledger.writer),
-            )
-        ),
-        head=read_head(store, max(heads)[1]) if heads else None,
+        ledgers=tuple(ledgers),
+        head=_read_run_head(store, run_id, paths, ledgers),
     )
 
 
@@ -193,8 +192,7 @@ def _read_ledger(
     )
     found_rows: list[Row] = []
     for path in segments:
-        found_rows.extend(reader.segment(store.get(path, limit=MAX_SEGMENT)))
-    rows.check_indexes(found_rows)
+        found_rows.extend(_read_segment(store, path, len(found_rows), reader))
     rows.check_ids(found_rows)
     ledger = [_decode(row, run_id, writer) for row in found_rows]
     heads = [
@@ -203,7 +201,12 @@ def _read_ledger(
         if (found := layout.parse_head(path)) and found[1] == writer
     ]
     head = read_head(store, max(heads)[1]) if heads else None
-    if head is not None and isinstance(head.body, Head):
+    if head is not None:
+        if not isinstance(head.body, Head) or head.path != layout.head(
+            head.body.run, head.body.writer, head.body.size, signed=head.key is not None
+        ):
+            message = f"{head.path} does not hold the head that belongs there"
+            raise LedgerError(message)
         rows.check_root(found_rows[: head.body.size], head.body)
         rows.check_counts(ledger[: head.body.size], head.body)
     spooled = _spooled(store, run_id, writer, len(found_rows))
@@ -218,6 +221,54 @@ def _read_ledger(
         segments=tuple(segments),
         spooled=len(spooled),
     )
+
+
+def _read_segment(store: Store, path: str, first: int, reader: Reader) -> list[Row]:
+    if not path.endswith(f"/rows-{first:012d}.parquet"):
+        message = f"{path} does not go on with row {first}, where the one before ended"
+        raise LedgerError(message)
+    found = list(reader.segment(store.get(path, limit=MAX_SEGMENT)))
+    rows.check_indexes(found, first)
+    return found
+
+
+def _read_run_head(
+    store: Store, run_id: str, paths: list[str], ledgers: list[Ledger]
+) -> HeadFile | None:
+    """Read the newest run head, and see that all it binds is here."""
+    heads = [
+        (found[1], path) for path in paths if (found := layout.parse_run_head(path))
+    ]
+    if not heads:
+        return None
+    head = read_head(store, max(heads)[1])
+    if not isinstance(head.body, RunHead) or head.body.run != run_id:
+        message = f"{head.path} does not hold a head of the run"
+        raise LedgerError(message)
+    by_writer = {ledger.writer: ledger for ledger in ledgers}
+    for bound in head.body.heads:
+        ledger = by_writer.get(bound.writer)
+        held = ledger.rows[: bound.size] if ledger else ()
+        if len(held) < bound.size:
+            message = (
+                f"{head.path} binds {bound.size} statements of the writer "
+                f"{bound.writer}, {len(held)} are here"
+            )
+            raise LedgerError(message)
+        if merkle.root(row.id for row in held).hex() != bound.root:
+            message = f"{head.path} binds other statements of {bound.writer}"
+            raise LedgerError(message)
+    return head
+
+
+def _place(path: str) -> tuple[str, str] | None:
+    """Return run and writer of a file of a ledger, None for any other."""
+    found = (
+        layout.parse_segment(path)
+        or layout.parse_head(path)
+        or layout.parse_spool(path)
+    )
+    return found[:2] if found else None
 
 
 def _decode(row: Row, run_id: str, writer: str) -> Statement | None:

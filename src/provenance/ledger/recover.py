@@ -6,13 +6,15 @@ segment, followed by a gap that says the run was cut short.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
-from provenance.errors import BusyError
-from provenance.ledger import layout
+from provenance.encoding import statements
+from provenance.errors import BusyError, FormatError, LedgerError
+from provenance.ledger import layout, spool
 from provenance.ledger.reader import read_run
 from provenance.ledger.writer import LedgerWriter, put_run_head
-from provenance.model.statements import Gap, Head, RunBegun
+from provenance.model.statements import Gap, Head
 
 if TYPE_CHECKING:
     from provenance.ledger.reader import Ledger
@@ -26,17 +28,26 @@ WHY = "the process ended before the run did; what it had not acknowledged is los
 def recover(store: Store, reader: Reader, around: Surroundings) -> list[str]:
     """Finish what killed runs left behind; return the ids of these runs.
 
-    A run whose process still lives is left alone.
+    A run whose process still lives is left alone, and so is every run in a place
+    without locks, where nobody can tell.
 
     Raises:
         StorageError: the store cannot be written.
-        LedgerError: a ledger contradicts itself.
+        LedgerError: a ledger contradicts itself; the others are finished.
     """
     recovered: list[str] = []
+    problems: list[LedgerError | FormatError] = []
     for path in store.list(layout.SPOOL):
-        run, _, rest = path.removeprefix(f"{layout.SPOOL}/").partition("-")
-        if _recover_one(store, run, rest.removesuffix(".jsonl"), reader, around):
-            recovered.append(run)
+        found = layout.parse_spool(path)
+        if found is None:
+            continue
+        try:
+            if _recover_one(store, *found, reader, around):
+                recovered.append(found[0])
+        except (LedgerError, FormatError) as error:
+            problems.append(error)
+    if problems:
+        raise problems[0]
     return recovered
 
 
@@ -44,28 +55,32 @@ def _recover_one(
     store: Store, run_id: str, writer_id: str, reader: Reader, around: Surroundings
 ) -> bool:
     try:
-        writer = LedgerWriter(store, run=run_id, writer=writer_id, around=around)
+        writer = LedgerWriter(
+            store, run=run_id, writer=writer_id, around=around, new=False
+        )
     except BusyError:
         return False
     try:
+        if not writer.locked:
+            return False
         run = read_run(store, run_id, reader)
         ledgers = [ledger for ledger in run.ledgers if ledger.writer == writer_id]
         if not ledgers:
             return False  # it was killed before its first statement was safe
-        _finish(writer, ledgers[0])
+        _finish(writer, ledgers[0], _unusable(store, ledgers[0], run_id))
         others = [
             bound
             for ledger in run.ledgers
             if ledger.writer != writer_id and (bound := ledger.bound) is not None
         ]
-        begun = run.begun
-        put_run_head(store, run_id, [*others, writer.bound(begun.rank)], around)
+        wanted = [*others, writer.bound(ledgers[0].begun.rank)]
+        put_run_head(store, run_id, wanted, around)
     finally:
         writer.close()
     return True
 
 
-def _finish(writer: LedgerWriter, ledger: Ledger) -> None:
+def _finish(writer: LedgerWriter, ledger: Ledger, unusable: int) -> None:
     done = len(ledger.rows) - ledger.spooled
     head = None
     if ledger.head is not None and isinstance(ledger.head.body, Head):
@@ -75,14 +90,27 @@ def _finish(writer: LedgerWriter, ledger: Ledger) -> None:
         head=head,
         spooled=[(row.payload or "").encode() for row in ledger.rows[done:]],
     )
-    document = next(
-        statement.subjects[0].digest
-        for statement in ledger.statements
-        if statement is not None and isinstance(statement.body, RunBegun)
-    )
-    writer.append(
-        lambda entry: Gap(
-            entry=entry, what="ledger", name="end of run", why=WHY, document=document
+    why = WHY if not unusable else f"{WHY}, and {unusable} damaged lines of its spool"
+    document = statements.run_digest(ledger.begun.document)
+    if not writer.ended:
+        writer.append(
+            lambda entry: Gap(
+                entry=entry,
+                what="ledger",
+                name="end of run",
+                why=why,
+                document=document,
+            )
         )
-    )
     writer.cut()
+
+
+def _unusable(store: Store, ledger: Ledger, run_id: str) -> int:
+    """Count the lines of a spool that are neither in a segment nor continue one."""
+    if store.local is None:  # a spool is always local
+        return 0
+    known = {row.id for row in ledger.rows}
+    found = spool.lines(store.local / layout.spool(run_id, ledger.writer))
+    return sum(
+        bool(line) and hashlib.sha256(line).digest() not in known for line in found
+    )

@@ -17,6 +17,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from provenance.errors import BusyError, StorageError
@@ -29,26 +32,51 @@ if sys.platform != "win32":
 
 MAX_BYTES = 2**30
 
+# Without O_BINARY, Windows would turn line feeds into two bytes.
+_FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_PAUSES = (0.02,) * 50  # seconds; how long a new writer waits for its lock
+
 
 class Spool:
     """The spool of one writer, open for appending and locked.
 
+    Args:
+        path: where it lies.
+        new: make it when it is not there, and wait a second for the lock: who looks
+            for the spools of killed writers may hold a new one for a moment.
+
+    Attributes:
+        path: where it lies.
+        locked: whether others can see that it is taken. False where the file system
+            has no locks: then nobody can tell a killed writer from a living one.
+
     Raises:
-        BusyError: another process writes it.
-        StorageError: it cannot be created.
+        BusyError: another process writes it, or has just removed it.
+        StorageError: it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, new: bool = True) -> None:
         self.path = path
         self._pending: list[bytes] = []
+        self._torn = False
+        self._fd = -1
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            if new:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd, self.locked = _open_locked(path, new=new)
+            if new:
+                # A file is only as durable as the names that lead to it.
+                _sync_folder(path.parent)
+                _sync_folder(path.parent.parent)
         except OSError as error:
+            self.forget()
             raise StorageError(str(path), str(error)) from error
-        if not _lock(self._fd):
-            os.close(self._fd)
-            raise BusyError(str(path))
+        _open_spools.add(self)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the file holds nothing at all."""
+        return os.fstat(self._fd).st_size == 0
 
     def append(self, payload: bytes) -> None:
         """Take one statement; it is safe once `sync` has returned."""
@@ -58,37 +86,55 @@ class Spool:
         """Write and flush all statements taken so far.
 
         Raises:
-            StorageError: the disk is full or fails. What was pending stays pending;
-                a line that was torn is ignored by readers.
+            StorageError: the disk is full or fails. What was pending stays pending
+                and is written again by the next `sync`.
         """
         if not self._pending:
             return
-        data = memoryview(b"".join(self._pending))
+        # What an attempt that failed has left is of no use, not even what it wrote
+        # whole: the disk may have lost it. A line feed parts it from what follows.
+        start = [b"\n"] if self._torn else []
+        data = memoryview(b"".join(start + self._pending))
+        self._torn = True
         try:
             while data:
                 data = data[os.write(self._fd, data) :]
             os.fsync(self._fd)
         except OSError as error:
             raise StorageError(str(self.path), str(error)) from error
+        self._torn = False
         self._pending.clear()
 
     def reset(self) -> None:
-        """Forget everything: it is in a segment now."""
+        """Forget everything: it is in a segment now.
+
+        Raises:
+            StorageError: the file cannot be emptied. Readers know what is in a
+                segment already, so nothing is lost or counted twice.
+        """
         self._pending.clear()
         try:
             os.ftruncate(self._fd, 0)
         except OSError as error:
             raise StorageError(str(self.path), str(error)) from error
+        self._torn = False
 
     def close(self, *, remove: bool = False) -> None:
         """Let go of the spool, and delete the file when nothing is left in it."""
         if self._fd < 0:
             return
-        if remove:
+        if remove and sys.platform != "win32":
             # While the lock is held: nobody can have taken the file over in between.
             self.path.unlink(missing_ok=True)
-        os.close(self._fd)
-        self._fd = -1
+        self.forget()
+        if remove and sys.platform == "win32":  # not while it is open
+            self.path.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Close the file and nothing else; its lock goes with the last who closes."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def __enter__(self) -> Self:
         return self
@@ -116,12 +162,72 @@ def lines(path: Path) -> list[bytes]:
     return data.split(b"\n")[:-1]
 
 
+_open_spools: weakref.WeakSet[Spool] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Close in a child what it inherited, or it would hold its parent's locks."""
+    for spool in _open_spools:
+        spool.forget()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _open_locked(path: Path, *, new: bool) -> tuple[int, bool]:
+    """Open a spool; return its descriptor and whether it could be locked.
+
+    Raises:
+        BusyError: another process has the lock, or removed the file.
+        OSError: the file cannot be opened.
+    """
+    for pause in _PAUSES if new else ():
+        with suppress(BusyError):
+            return _try_open(path, _FLAGS | os.O_CREAT)
+        time.sleep(pause)
+    return _try_open(path, _FLAGS | (os.O_CREAT if new else 0))
+
+
+def _try_open(path: Path, flags: int) -> tuple[int, bool]:
+    try:
+        fd = os.open(path, flags, 0o666)
+    except FileNotFoundError as error:
+        raise BusyError(str(path)) from error
+    try:
+        locked = _lock(fd)
+        replaced = not os.path.samestat(os.fstat(fd), path.stat())
+    except (BlockingIOError, FileNotFoundError) as error:
+        os.close(fd)
+        raise BusyError(str(path)) from error
+    if replaced:
+        os.close(fd)
+        raise BusyError(str(path))
+    return fd, locked
+
+
 def _lock(fd: int) -> bool:
-    """Take the lock without waiting; return whether it was free."""
-    if sys.platform == "win32":
-        return True  # there, a file that another process has open cannot be removed
+    """Take the lock without waiting; return whether there are locks at all.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    if sys.platform == "win32":  # pragma: no cover
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
     except OSError:
-        return False
+        return False  # some network file systems have none
     return True
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # pragma: no cover (it keeps names itself)
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ The writer is not safe for threads: one thread of a process owns it.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -22,6 +22,7 @@ from provenance.model.statements import (
     Entry,
     Head,
     LedgerBody,
+    RunEnded,
     RunHead,
     SignedBody,
     Statement,
@@ -74,10 +75,21 @@ class LedgerWriter:
         run: id of the run.
         writer: id of this writer; nobody else may use it.
         around: signer, clock and randomness.
+        new: whether the ledger begins now; otherwise it is one to `resume`.
+
+    Raises:
+        BusyError: somebody else writes this ledger.
+        StorageError: its spool cannot be opened.
     """
 
     def __init__(
-        self, store: Store, *, run: str, writer: str, around: Surroundings
+        self,
+        store: Store,
+        *,
+        run: str,
+        writer: str,
+        around: Surroundings,
+        new: bool = True,
     ) -> None:
         self.run = run
         self.writer = writer
@@ -87,22 +99,48 @@ class LedgerWriter:
         self._kinds: Counter[str] = Counter()
         self._pending: list[Row] = []
         self._pending_bytes = 0
+        self._made: deque[tuple[str, bytes]] = deque()
         self._head: tuple[str, Head] | None = None
+        self._ended = False
         self._spool: Spool | None = None
         if store.local is not None:
-            self._spool = Spool(store.local / layout.spool(run, writer))
+            self._spool = Spool(store.local / layout.spool(run, writer), new=new)
 
     @property
     def size(self) -> int:
         """The number of statements so far."""
         return self._tree.size
 
+    @property
+    def locked(self) -> bool:
+        """Whether others can see that this ledger is being written."""
+        return self._spool is not None and self._spool.locked
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last statement is the one that ends a ledger."""
+        return self._ended
+
     def append(self, make: Callable[[Entry], LedgerBody]) -> Statement:
         """Add one statement; `make` gets its entry and returns its body.
 
+        The ledger is unchanged by a call that raises.
+
         Raises:
-            FormatError: there is no such statement; the ledger is unchanged.
+            FormatError: there is no such statement.
+            LedgerError: the ledger has ended.
+            StorageError: so much is pending that the store must take some of it
+                first, and does not.
         """
+        if self._ended:
+            message = f"the ledger of writer {self.writer} has ended"
+            raise LedgerError(message)
+        if (
+            len(self._pending) >= MAX_SEGMENT_ROWS
+            or self._pending_bytes >= MAX_SEGMENT_BYTES
+        ):
+            # Before, not after: a statement that was taken must not seem to fail.
+            self.cut()
         entry = Entry(
             index=self.size,
             nonce=self._around.new_id(),
@@ -115,11 +153,7 @@ class LedgerWriter:
         self._take(row, payload)
         if self._spool is not None:
             self._spool.append(payload)
-        if (
-            len(self._pending) >= MAX_SEGMENT_ROWS
-            or self._pending_bytes >= MAX_SEGMENT_BYTES
-        ):
-            self.cut()
+        self._ended = isinstance(statement.body, RunEnded)
         return statement
 
     def sync(self) -> None:
@@ -134,14 +168,11 @@ class LedgerWriter:
             StorageError: the store cannot be written; everything stays pending and
                 may be cut again.
         """
-        if self._pending:
-            first = self._pending[0].index
-            path = layout.segment(self.run, self.writer, first)
-            self._store.put_new(path, write.segment(self._pending))
-            self._pending.clear()
-            self._pending_bytes = 0
-        if self._head is None or self._head[1].size < self.size:
-            self._cut_head()
+        # What could not be stored before comes first, with the bytes that it had: the
+        # store may have taken them and failed only then.
+        self._store_made()
+        self._make()
+        self._store_made()
         if self._spool is not None:
             self._spool.reset()
 
@@ -160,9 +191,12 @@ class LedgerWriter:
         )
 
     def close(self) -> None:
-        """Let go of the spool; it is kept if statements are not in a segment yet."""
+        """Let go of the spool; it is kept if the store does not have all of it yet."""
         if self._spool is not None:
-            self._spool.close(remove=not self._pending)
+            headed = self._head is not None and self._head[1].size == self.size
+            stored = headed and not self._made
+            unused = self._spool.locked and self._spool.empty
+            self._spool.close(remove=stored or unused)
             self._spool = None
 
     def resume(
@@ -200,6 +234,8 @@ class LedgerWriter:
             )
             if found is not None:
                 self._take(found[0], payload)
+        last = self._pending[-1:] or done[-1:]
+        self._ended = bool(last) and last[0].kind == "end"
 
     def _take(self, row: Row, payload: bytes) -> None:
         self._tree.append(row.id)
@@ -207,7 +243,23 @@ class LedgerWriter:
         self._pending.append(row)
         self._pending_bytes += len(payload)
 
-    def _cut_head(self) -> None:
+    def _make(self) -> None:
+        """Make the files of a segment and a head, where there is need for any."""
+        if self._pending:
+            first = self._pending[0].index
+            path = layout.segment(self.run, self.writer, first)
+            self._made.append((path, write.segment(self._pending)))
+            self._pending.clear()
+            self._pending_bytes = 0
+        if self.size and (self._head is None or self._head[1].size < self.size):
+            self._make_head()
+
+    def _store_made(self) -> None:
+        while self._made:
+            self._store.put_new(*self._made[0])
+            self._made.popleft()
+
+    def _make_head(self) -> None:
         head = Head(
             counts=Counts(**self._kinds),
             previous=self._head[0] if self._head else None,
@@ -219,7 +271,9 @@ class LedgerWriter:
         )
         signer = self._around.signer
         path = layout.head(self.run, self.writer, self.size, signed=signer is not None)
-        self._head = (put_signed(self._store, path, head, signer), head)
+        payload, files = _signed(path, head, signer)
+        self._made.extend(files)
+        self._head = (statements.statement_id(payload), head)
 
 
 def continuation(
@@ -250,15 +304,18 @@ def put_run_head(
     ]
     number = max(taken, default=-1) + 1
     path = layout.run_head(run, number, signed=around.signer is not None)
-    return put_signed(store, path, head, around.signer)
+    payload, files = _signed(path, head, around.signer)
+    for place, data in files:
+        store.put_new(place, data)
+    return statements.statement_id(payload)
 
 
-def put_signed(store: Store, path: str, body: SignedBody, signer: Signer | None) -> str:
-    """Store a signed statement, or the bare one without a signer; return its id."""
+def _signed(
+    path: str, body: SignedBody, signer: Signer | None
+) -> tuple[bytes, list[tuple[str, bytes]]]:
+    """Return a statement and the files that hold it: the key first, if there is one."""
     payload = statements.encode(body)
     if signer is None:
-        store.put_new(path, payload)
-    else:
-        store.put_new(layout.key(signer.public.id), signer.public.pem.encode())
-        store.put_new(path, envelope.seal(payload, signer))
-    return statements.statement_id(payload)
+        return payload, [(path, payload)]
+    key = (layout.key(signer.public.id), signer.public.pem.encode())
+    return payload, [key, (path, envelope.seal(payload, signer))]

@@ -29,6 +29,9 @@ MAX_WAITING = 65_536
 """Events that may wait. Beyond that they are dropped, counted, and end as a gap."""
 
 
+_OVER = "the run has ended, or this is a forked process"
+
+
 class Work(Protocol):
     """What an event does: write to the journal, return a digest if there is one."""
 
@@ -67,9 +70,12 @@ class Recorder:
         self._open_journal = open_journal
         self._events: queue.Queue[Event | None] = queue.Queue(MAX_WAITING)
         self._pid = os.getpid()
-        self._dropped = 0
-        self._errors: dict[int, Exception] = {}
+        self._lost = 0
+        self._errors: dict[int, BaseException] = {}
+        self._last: Event | None = None
         self._closed = False
+        # Nothing may come into the queue behind the sign that it has ended.
+        self._lock = threading.Lock()
         self._thread = threading.Thread(
             target=self._run, name="provenance-recorder", daemon=True
         )
@@ -88,82 +94,126 @@ class Recorder:
         Raises:
             RecordingError: it failed and the recorder is strict.
         """
-        if not self.alive:
-            self._refuse(what, name, artifact)
-            return
         done = threading.Event()
         event = Event(what=what, name=name, work=work, artifact=artifact, done=done)
+        if not self._take(event):
+            return
         if self.strict:
-            self._events.put(event)
-            done.wait()
-            error = self._errors.pop(id(event), None)
-            if error is not None:
-                raise RecordingError(what, name, _reason(error)) from error
-            return
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
-            self._dropped += 1
-            if artifact is not None:
-                artifact.resolve(None)
+            self._wait_for(event)
 
-    def close(self) -> None:
-        """Work off what waits, then stop; safe to call twice."""
-        if not self.alive:
+    def close(
+        self, what: str = "ledger", name: str = "end of run", work: Work | None = None
+    ) -> None:
+        """Work off what waits and then one last event; safe to call twice.
+
+        Raises:
+            RecordingError: the last event failed and the recorder is strict.
+        """
+        done = threading.Event()
+        last = None
+        if work is not None:
+            last = Event(what=what, name=name, work=work, artifact=None, done=done)
+        if os.getpid() != self._pid:
+            logger.warning("the %s %r is not recorded: %s", what, name, _OVER)
             return
-        self._closed = True
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._last = last
         self._events.put(None)
         self._thread.join()
+        error = self._errors.pop(id(last), None)
+        if error is not None and self.strict:
+            raise RecordingError(what, name, _reason(error)) from error
 
-    def _refuse(self, what: str, name: str, artifact: Artifact | None) -> None:
-        if artifact is not None:
-            artifact.resolve(None)
-        reason = "the run has ended, or this is a forked process"
+    def _take(self, event: Event) -> bool:
+        """Queue an event, unless it is too late, or there is no room for it."""
+        if os.getpid() != self._pid:  # and a lock may have been forked while it was held
+            self._refuse(event)
+            return False
+        with self._lock:
+            if self._closed:
+                self._refuse(event)
+                return False
+            try:
+                # Whoever is strict waits for each event, so there is always room.
+                self._events.put_nowait(event)
+            except queue.Full:
+                self._lost += 1
+            else:
+                return True
+        if event.artifact is not None:
+            event.artifact.resolve(None)
+        return False
+
+    def _wait_for(self, event: Event) -> None:
+        event.done.wait()
+        error = self._errors.pop(id(event), None)
+        if error is not None:
+            raise RecordingError(event.what, event.name, _reason(error)) from error
+
+    def _refuse(self, event: Event) -> None:
+        if event.artifact is not None:
+            event.artifact.resolve(None)
         if self.strict:
-            raise RecordingError(what, name, reason)
-        logger.warning("the %s %r is not recorded: %s", what, name, reason)
+            raise RecordingError(event.what, event.name, _OVER)
+        logger.warning(
+            "the %s %r is not recorded: %s", event.what, event.name, _OVER
+        )
 
     def _run(self) -> None:
         journal: Journal | None = None
+        opening: BaseException | None = None
         try:
             journal = self._open_journal()
-        except Exception as error:  # noqa: BLE001 (whatever it is, training goes on)
+        except BaseException as error:  # noqa: BLE001 (whatever it is, training goes on)
             opening = error
             logger.warning("NOTHING of this run is recorded: %s", _reason(error))
-        else:
-            opening = None
         while (event := self._events.get()) is not None:
             if journal is None:
-                self._fail(event, opening or RuntimeError())
-            else:
-                self._work(event, journal)
-            if self._events.empty() and journal is not None:
+                self._fail(event, opening)
+                continue
+            self._work(event, journal)
+            if self._events.empty():
                 self._keep(journal)
         if journal is not None:
             self._finish(journal)
+        elif self._last is not None:
+            self._fail(self._last, opening)
 
     def _work(self, event: Event, journal: Journal) -> None:
         digest = None
         try:
             digest = event.work(journal)
-            if self.strict:
-                journal.sync()
-        except Exception as error:  # noqa: BLE001 (a gap says what it was)
-            self._errors[id(event)] = error
-            _gap(journal, event.what, event.name, _reason(error))
+        except BaseException as error:  # noqa: BLE001 (a gap says what it was)
+            self._note(event, error)
+            self._gap(journal, event.what, event.name, _reason(error))
+        else:
+            self._sync(event, journal)
         finally:
             if event.artifact is not None:
                 event.artifact.resolve(digest)
-            if not self.strict:
-                self._errors.pop(id(event), None)
             event.done.set()
 
-    def _fail(self, event: Event, error: Exception) -> None:
-        if self.strict:
-            self._errors[id(event)] = error
+    def _sync(self, event: Event, journal: Journal) -> None:
+        if not self.strict:
+            return
+        try:
+            journal.sync()
+        except ProvenanceError as error:
+            self._note(event, error)
+
+    def _fail(self, event: Event, error: BaseException | None) -> None:
+        self._note(event, error or RuntimeError("the journal is not open"))
         if event.artifact is not None:
             event.artifact.resolve(None)
         event.done.set()
+
+    def _note(self, event: Event, error: BaseException) -> None:
+        """Keep an error for the caller who waits for this event."""
+        if self.strict:
+            self._errors[id(event)] = error
 
     def _keep(self, journal: Journal) -> None:
         try:
@@ -173,22 +223,26 @@ class Recorder:
             logger.warning("the record is not safe on disk yet: %s", error)
 
     def _finish(self, journal: Journal) -> None:
-        if self._dropped:
-            why = f"{self._dropped} events came faster than they could be recorded"
-            _gap(journal, "ledger", "queue", why)
+        if self._lost:
+            why = f"{self._lost} events came faster than they could be recorded"
+            self._gap(journal, "ledger", "queue", why)
+        if self._last is not None:
+            self._work(self._last, journal)
         try:
             journal.close()
-        except Exception as error:  # noqa: BLE001 (whatever it is, training goes on)
+        except BaseException as error:  # noqa: BLE001 (whatever it is, training goes on)
+            if self._last is not None:
+                self._note(self._last, error)
             logger.warning("the end of this run is not recorded: %s", _reason(error))
 
+    def _gap(self, journal: Journal, what: str, name: str, why: str) -> None:
+        logger.warning("not recorded: the %s %r: %s", what, name, why)
+        try:
+            journal.gap(what, name, why)
+        except Exception as error:  # noqa: BLE001 (the last place that can say it)
+            self._lost += 1
+            logger.warning("not even the gap is recorded: %s", _reason(error))
 
-def _gap(journal: Journal, what: str, name: str, why: str) -> None:
-    logger.warning("not recorded: the %s %r: %s", what, name, why)
-    try:
-        journal.gap(what, name, why)
-    except Exception as error:  # noqa: BLE001 (the last place that can say anything)
-        logger.warning("not even the gap is recorded: %s", _reason(error))
 
-
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

@@ -12,6 +12,7 @@ step that returns nothing ends the verification, with a finding that says why.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ from provenance.verify.report import ReleaseFacts, Report, Signer
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
+
+logger = logging.getLogger("provenance")
 
 
 def check_bundle(
@@ -150,7 +153,18 @@ class _Check:
 
     def run(self) -> Report:
         """Go through the steps and report."""
-        complete = self._steps()
+        try:
+            complete = self._steps()
+        except Exception as error:
+            # A fault of ours, whatever the release did to bring it about: it must
+            # neither pass nor be taken for a finding against the release.
+            logger.exception("the verification broke down")
+            sentence = (
+                f"this program has a fault ({type(error).__name__}); what was not "
+                "checked until then was not checked at all. Please report it"
+            )
+            self.findings.add("PV002", str(self.root), sentence, error=repr(error))
+            complete = False
         return Report(
             findings=self.findings.all,
             complete=complete,
@@ -171,6 +185,8 @@ class _Check:
         if signed is None:
             return False
         self.facts, self.signers = signed.facts, (signed.signer,)
+        if findings.worst == "fail":
+            return False  # it is not what was asked for, whatever is in it
         content = step3_content.check_content(
             files, signed, self.tables, self.progress, findings
         )

@@ -64,7 +64,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "PV407": ("orphan-part", "warn"),
     "PV500": ("ledger-complete", "pass"),
     "PV501": ("malformed-segment", "refuse"),
-    "PV502": ("segment-over-limit", "refuse"),
+    "PV502": ("table-over-limit", "refuse"),
     "PV503": ("id-mismatch", "fail"),
     "PV504": ("root-mismatch", "fail"),
     "PV505": ("worker-failed", "error"),

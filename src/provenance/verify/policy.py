@@ -91,8 +91,10 @@ def load_policy(path: str | os.PathLike[str], *, outside: Path | None = None) ->
         with place.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        message = f"cannot read the policy {str(path)!r}: {error.strerror}"
+    except (OSError, ValueError, RuntimeError) as error:
+        # A path with a NUL is a ValueError, links in a circle are a RuntimeError.
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        message = f"cannot read the policy {str(path)!r}: {reason}"
         raise PolicyError(message) from error
     if os.name == "posix" and mode & stat.S_IWOTH:
         message = f"everybody may write to the policy {str(path)!r}; run chmod o-w"
@@ -115,7 +117,7 @@ def parse_policy(text: str) -> Policy:
     """
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         message = f"the policy is not TOML: {error}"
         raise PolicyError(message) from error
     if found.get("format") != FORMAT:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from provenance.bundle import parts
 from provenance.encoding import paths
 from provenance.errors import (
     BadNameError,
+    ChangedError,
     FileError,
     LimitError,
     NotRegularError,
     UnreadableError,
 )
-from provenance.fingerprint import folders, walk
+from provenance.fingerprint import folders, opening, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from provenance.verify.findings import Findings
@@ -55,10 +58,40 @@ class Files:
     Attributes:
         root: the folder.
         listed: by name, every regular file that is not ignored.
+        ignored: by name, those that the checker is willing to overlook.
     """
 
     root: Path
     listed: Mapping[str, walk.Listed] = field(repr=False)
+    ignored: Mapping[str, walk.Listed] = field(repr=False, factory=dict)
+
+    def with_signed(self, names: Iterable[str]) -> Files:
+        """Return these files; what is signed is not overlooked any more."""
+        signed = {name: self.ignored[name] for name in names if name in self.ignored}
+        return evolve(self, listed={**self.listed, **signed})
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of one listed file, which the caller finds small enough.
+
+        Raises:
+            FileError: it cannot be read, or is not what was listed any more.
+        """
+        listed = self.listed[name]
+        with folders.under(self.root) as reach:
+            descriptor = reach.open(listed.path, follow=listed.follow)
+        try:
+            opening.check_regular(os.fstat(descriptor).st_mode, name=name)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                # One byte more than there should be, so that growth shows.
+                data = file.read(listed.size + 1)
+        except OSError as error:
+            raise opening.explain(name, error) from error
+        finally:
+            os.close(descriptor)
+        if len(data) != listed.size:
+            reason = f"had {listed.size:,} bytes when it was listed, not so any more"
+            raise ChangedError(name, reason)
+        return data
 
 
 def list_files(root: Path, leniency: Leniency, findings: Findings) -> Files | None:
@@ -83,10 +116,10 @@ def list_files(root: Path, leniency: Leniency, findings: Findings) -> Files | No
     if problems:
         return None
     listed = {paths.spell(file.path): file for file in found}
-    for name in _ignored(listed, leniency):
-        del listed[name]
-        sentence = "was not looked at, because you asked for it"
-        findings.add("PV107", name, f"{name!r} {sentence}")
+    ignored = {name: listed.pop(name) for name in _ignored(listed, leniency)}
+    for name in ignored:
+        sentence = f"{name!r} may be here unsigned, because you asked for it"
+        findings.add("PV107", name, sentence)
     if not _check_names(listed, findings):
         return None
     if not any(parts.is_bundle(name) for name in listed):
@@ -97,7 +130,7 @@ def list_files(root: Path, leniency: Leniency, findings: Findings) -> Files | No
         findings.add("PV106", str(root), sentence)
         return None
     findings.add("PV100", str(root), f"{len(listed):,} regular files, all well named")
-    return Files(root=root, listed=listed)
+    return Files(root=root, listed=listed, ignored=ignored)
 
 
 def _check_links(root: Path, found: list[walk.Listed]) -> None:
@@ -136,7 +169,9 @@ def _check_names(listed: Mapping[str, walk.Listed], findings: Findings) -> bool:
         except UnicodeDecodeError:
             continue  # no signed name is spelled like this: step 3 calls it unexpected
         try:
-            paths.check_portable(name)
+            # Some file systems decompose names. Signed names are composed, and step 3
+            # compares bytes: it says that the name only looks the same.
+            paths.check_portable(unicodedata.normalize("NFC", name))
         except BadNameError as error:
             findings.add("PV102", name, str(error))
             good = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -14,9 +13,9 @@ from provenance.errors import (
     FileError,
     FormatError,
     KeyFileError,
+    LimitError,
     SignatureError,
 )
-from provenance.fingerprint import folders
 from provenance.ledger import layout
 from provenance.signing import envelope
 from provenance.signing.keys import PublicKey, parse_public
@@ -25,7 +24,6 @@ from provenance.verify.report import ReleaseFacts, Signer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provenance.fingerprint.walk import Listed
     from provenance.model.statements import Release
     from provenance.signing.envelope import Envelope
     from provenance.verify.findings import Findings
@@ -56,14 +54,13 @@ def check_statement(
     files: Files, policy: Policy, line: str | None, findings: Findings
 ) -> Signed | None:
     """Verify and read the release statement; None when that ends it."""
-    listed = files.listed.get(parts.STATEMENT)
-    if listed is None:
+    if parts.STATEMENT not in files.listed:
         sentence = "the release is not signed: its statement is missing"
         findings.add("PV201", parts.STATEMENT, sentence)
         return None
     shipped = _shipped(files)
     try:
-        sealed = envelope.parse(read_file(files, listed, parts.MAX_STATEMENT_FILE))
+        sealed = envelope.parse(_read(files))
     except SignatureError as error:
         findings.add("PV201", parts.STATEMENT, f"the release is not signed: {error}")
         return None
@@ -122,20 +119,11 @@ def trusted_signer(
     return None, None
 
 
-def read_file(files: Files, listed: Listed, limit: int) -> bytes:
-    """Return the bytes of one listed file.
-
-    Raises:
-        FileError: it cannot be read.
-        FormatError: it is larger than `limit`.
-    """
-    if listed.size > limit:
-        message = f"{paths.show(listed.path)!r} has more than {limit:,} bytes"
-        raise FormatError(message)
-    with folders.under(files.root) as reach:
-        descriptor = reach.open(listed.path, follow=listed.follow)
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(limit)
+def _read(files: Files) -> bytes:
+    if files.listed[parts.STATEMENT].size > parts.MAX_STATEMENT_FILE:
+        what = "size of the release statement in bytes"
+        raise LimitError(what, parts.MAX_STATEMENT_FILE)
+    return files.read(parts.STATEMENT)
 
 
 def _shipped(files: Files) -> dict[str, PublicKey]:
@@ -146,7 +134,7 @@ def _shipped(files: Files) -> dict[str, PublicKey]:
         if key_id is None or listed.size > MAX_KEY_FILE:
             continue
         try:
-            key = parse_public(read_file(files, listed, MAX_KEY_FILE).decode("ascii"))
+            key = parse_public(files.read(name).decode("ascii"))
         except (FileError, KeyFileError, UnicodeDecodeError):
             continue  # it helps nobody; step 3 still checks its digest
         if key.id == key_id:

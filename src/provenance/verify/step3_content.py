@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,12 @@ from provenance.errors import (
     FormatError,
     StorageError,
 )
-from provenance.fingerprint import batches, folders
+from provenance.fingerprint import batches
 from provenance.verify.step2_statement import check_release_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from provenance.fingerprint.walk import Listed
     from provenance.model.fingerprint import FileEntry
     from provenance.model.statements import Manifest, Release
     from provenance.tables.read import Reader
@@ -62,6 +60,7 @@ def check_content(
     entries = _entries(files, signed, tables, findings)
     if entries is None:
         return None
+    files = files.with_signed(entries)
     _compare_names(files, signed.release, entries, findings)
     fitting = [
         name
@@ -114,8 +113,7 @@ def _read_manifest(files: Files, path: str, manifest: Manifest) -> bytes | None:
     if manifest.bytes > MAX_RECORD_FILE:
         message = f"more than {MAX_RECORD_FILE:,} bytes"
         raise FormatError(message)
-    with folders.under(files.root) as reach:
-        data = _read(reach, listed)
+    data = files.read(path)
     return data if hashlib.sha256(data).hexdigest() == manifest.sha256 else None
 
 
@@ -174,26 +172,18 @@ def _read_record(
         findings.add("PV104", parts.FOLDER, sentence)
         return None
     found: dict[str, bytes] = {}
-    with folders.under(files.root) as reach:
-        for name in wanted:
-            try:
-                data = _read(reach, files.listed[name])
-            except FileError as error:
-                _report_unread(name, error, findings)
-                continue
-            digest = hashlib.sha256(data).hexdigest()
-            if digest == entries[name].sha256:
-                found[name.removeprefix(f"{parts.FOLDER}/")] = data
-            else:
-                _report_digest(name, digest, entries[name], findings)
+    for name in wanted:
+        try:
+            data = files.read(name)
+        except FileError as error:
+            _report_unread(name, error, findings)
+            continue
+        digest = hashlib.sha256(data).hexdigest()
+        if digest == entries[name].sha256:
+            found[name.removeprefix(f"{parts.FOLDER}/")] = data
+        else:
+            _report_digest(name, digest, entries[name], findings)
     return found
-
-
-def _read(reach: folders.Folders, listed: Listed) -> bytes:
-    descriptor = reach.open(listed.path, follow=listed.follow)
-    with os.fdopen(descriptor, "rb") as file:
-        # One byte more than there should be, so that growth shows.
-        return file.read(listed.size + 1)
 
 
 def _hash_payload(

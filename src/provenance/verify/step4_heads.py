@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
@@ -84,6 +85,17 @@ class _Known:
         self.findings = findings
         self.signers: dict[tuple[str, str], Signer] = {}
         self._used: set[str] = set()
+        self._run_heads: defaultdict[str, list[str]] = defaultdict(list)
+        self._heads: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self._segments: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        # Sorted, so that segments come in the order of their first rows.
+        for path in sorted(record):
+            if place := layout.parse_run_head(path):
+                self._run_heads[place[0]].append(path)
+            elif head := layout.parse_head(path):
+                self._heads[head[:2]].append(path)
+            elif segment := layout.parse_segment(path):
+                self._segments[segment[:2]].append(path)
 
     def check_layout(self) -> bool:
         """Refuse parts that this version has no name for."""
@@ -104,12 +116,7 @@ class _Known:
 
     def read_run(self, released: ReleasedRun) -> list[BoundLedger] | None:
         """Read the head of a run and the heads that it binds."""
-        prefix = f"{layout.run(released.run)}/"
-        paths = [
-            path
-            for path in self.record
-            if path.startswith(prefix) and layout.parse_run_head(path)
-        ]
+        paths = self._run_heads[released.run]
         head = self._read(paths, released.head, released.run, RunHead)
         if head is None:
             return None
@@ -133,29 +140,18 @@ class _Known:
                 self.findings.add("PV407", path, sentence)
 
     def _read_ledger(self, run: str, bound: BoundHead) -> BoundLedger | None:
-        paths = [
-            path
-            for path in self.record
-            if (found := layout.parse_head(path)) and found[:2] == (run, bound.writer)
-        ]
-        head = self._read(paths, bound.head, run, Head)
+        head = self._read(self._heads[run, bound.writer], bound.head, run, Head)
         if head is None:
             return None
         said = (head.run, head.writer, head.root, head.size)
         if said != (run, bound.writer, bound.root, bound.size):
             self._mismatch(run, f"the head of writer {bound.writer} is another one")
             return None
-        segments = sorted(
-            (place[2], path)
-            for path in self.record
-            if (place := layout.parse_segment(path))
-            and place[:2] == (run, bound.writer)
-        )
         return BoundLedger(
             run=run,
             writer=bound.writer,
             head=head,
-            segments=tuple(path for _, path in segments),
+            segments=tuple(self._segments[run, bound.writer]),
         )
 
     def _read(

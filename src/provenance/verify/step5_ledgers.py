@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from provenance.verify.step3_content import Content
     from provenance.verify.step4_heads import BoundLedger, Heads
 
+MAX_RECORD = 2**30
+"""Bytes of all statements of a release. A few kilobytes can unfold into a gigabyte, so
+that no limit on the size of files would do."""
+
 
 @frozen(kw_only=True)
 class CheckedLedger:
@@ -30,10 +34,12 @@ def check_ledgers(
 ) -> tuple[CheckedLedger, ...] | None:
     """Parse all segments and compare them with the heads; None when that ends it."""
     checked: list[CheckedLedger] = []
+    room = MAX_RECORD
     for bound in heads.ledgers:
-        found = _read(bound, content, tables, findings)
+        found = _read(bound, content, tables, room, findings)
         if found is None:
             return None
+        room -= sum(_size(row) for row in found)
         if not _check(bound, found, findings):
             return None
         checked.append(CheckedLedger(bound=bound, rows=tuple(found)))
@@ -42,8 +48,16 @@ def check_ledgers(
     return tuple(checked)
 
 
+def _size(row: Row) -> int:
+    return len(row.payload or row.withheld or "")
+
+
 def _read(
-    bound: BoundLedger, content: Content, tables: Reader, findings: Findings
+    bound: BoundLedger,
+    content: Content,
+    tables: Reader,
+    room: int,
+    findings: Findings,
 ) -> list[Row] | None:
     """Parse segments, as many rows as the head signs and not one more."""
     found: list[Row] = []
@@ -56,6 +70,10 @@ def _read(
         try:
             for row in tables.segment(content.record[path]):
                 found.append(row)
+                room -= _size(row)
+                if room < 0:
+                    what = "size of all statements of the release in bytes"
+                    raise LimitError(what, MAX_RECORD)  # noqa: TRY301 (told below)
                 if len(found) > bound.head.size:
                     sentence = f"{path!r} holds more rows than the head signs"
                     findings.add("PV504", path, sentence)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from attrs import field, frozen
 
 from provenance.encoding.statements import check_fingerprint
-from provenance.errors import FormatError, LedgerError, StorageError
+from provenance.errors import FormatError, LedgerError, LimitError, StorageError
 from provenance.ledger import layout, rows
 from provenance.model.statements import (
     ArtifactRecorded,
@@ -21,13 +21,16 @@ from provenance.model.statements import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from provenance.model.fingerprint import FileEntry
+    from provenance.model.fingerprint import FileEntry, Fingerprint
     from provenance.model.statements import Manifest
     from provenance.tables.read import Reader
     from provenance.tables.rows import Row
     from provenance.verify.findings import Findings
     from provenance.verify.step3_content import Content
     from provenance.verify.step5_ledgers import CheckedLedger
+
+MAX_LISTED = 5_000_000
+"""Files in all manifests of a release: a small table can list a million."""
 
 
 @frozen(kw_only=True)
@@ -158,10 +161,16 @@ def _manifests(
     findings: Findings,
 ) -> dict[str, tuple[FileEntry, ...]] | None:
     found: dict[str, tuple[FileEntry, ...]] = {}
+    seen: set[tuple[Manifest, Fingerprint]] = set()
+    room = MAX_LISTED
     for statement in (s for ledger in ledgers for s in ledger):
         body = statement.body if statement else None
         if not isinstance(body, ArtifactRecorded) or body.manifest is None:
             continue
+        # Many statements may name one list: it is read once.
+        if (body.manifest, body.fingerprint) in seen:
+            continue
+        seen.add((body.manifest, body.fingerprint))
         path = layout.table(body.manifest.sha256)
         data = content.record.get(path)
         if data is None:
@@ -170,6 +179,14 @@ def _manifests(
             continue
         try:
             entries = _read_manifest(data, body, body.manifest, tables)
+            room -= len(entries)
+            if room < 0:
+                what = "number of files in all lists of the release"
+                raise LimitError(what, MAX_LISTED)  # noqa: TRY301 (told below)
+        except LimitError as error:
+            sentence = f"the list of files of {body.name!r}: {error}"
+            findings.add("PV502", path, sentence)
+            return None
         except FormatError as error:
             sentence = f"the list of files of {body.name!r}: {error}"
             findings.add("PV606", path, sentence)
@@ -184,9 +201,13 @@ def _manifests(
 def _read_manifest(
     data: bytes, body: ArtifactRecorded, manifest: Manifest, tables: Reader
 ) -> tuple[FileEntry, ...]:
-    if hashlib.sha256(data).hexdigest() != manifest.sha256:
+    actual = (len(data), hashlib.sha256(data).hexdigest())
+    if actual != (manifest.bytes, manifest.sha256):
         message = "it is another table than the statement names"
         raise FormatError(message)
     entries = tuple(tables.manifest(data))
+    if not entries:
+        message = "it lists nothing, and so proves nothing"
+        raise FormatError(message)
     check_fingerprint(body, entries)
     return entries

@@ -8,6 +8,8 @@ from provenance.bundle import parts
 from provenance.graph import walk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from provenance.graph.build import Graph
     from provenance.graph.walk import Way
     from provenance.verify.findings import Findings
@@ -41,21 +43,29 @@ def check_payload(
 def _join(graph: Graph, content: Content, findings: Findings) -> list[str]:
     """Return the artifacts that the payload is, by digest of its signed files."""
     joined: dict[str, None] = {}
+    kinds: dict[str, str] = {}  # by digest: many files may have one content
     for name, entry in content.entries.items():
         if parts.is_bundle(name):
             continue
-        holders = graph.holders.get(entry.sha256, ())
-        joined.update(dict.fromkeys(holders))
+        if entry.sha256 not in kinds:
+            holders = graph.holders.get(entry.sha256, ())
+            joined.update(dict.fromkeys(holders))
+            kinds[entry.sha256] = _kinds(graph, holders)
         if name not in content.present:
             continue  # step 3 has said why
-        if holders:
-            kinds = sorted({a.kind for h in holders for a in graph.artifacts[h]})
-            sentence = f"{name!r} is a recorded {' and '.join(kinds)}"
+        if kinds[entry.sha256]:
+            sentence = f"{name!r} is a recorded {kinds[entry.sha256]}"
             findings.add("PV800", name, sentence, digest=entry.sha256)
         else:
             sentence = f"{name!r} is signed, and nothing says how it was made"
             findings.add("PV802", name, sentence, digest=entry.sha256)
     return list(joined)
+
+
+def _kinds(graph: Graph, holders: Iterable[str]) -> str:
+    """Return what these artifacts are, in words; nothing for none."""
+    found = {artifact.kind for one in holders for artifact in graph.artifacts[one]}
+    return " and ".join(sorted(found))
 
 
 def _report_missing(graph: Graph, way: Way, findings: Findings) -> None:
