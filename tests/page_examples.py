@@ -5,6 +5,8 @@
   `…` stands for any text, and `[exit 3]` in the last line for the exit code.
 * A comment `<!-- example-setup … -->` is Python that runs and is not shown.
 * A comment `<!-- not run: why -->` before a block leaves that block alone.
+* A page that begins with `<!-- needs: … -->` uses other people's packages. It runs
+  where these are installed: in `interop`.
 
 All examples of a page share one folder, an empty home and one set of names. Blocks in
 other languages (`sh` for what installs things, `json`, `toml`) are not run.
@@ -18,9 +20,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parents[1]
+_NEEDS = "<!-- needs: "
 _PARTS = re.compile(
     r"<!-- example-setup\n(?P<setup>.*?)-->"
     r"|(?P<skip><!-- not run: [^>]+-->\n)?"
@@ -36,6 +44,49 @@ class Example:
     language: str
     code: str
     line: int
+
+
+def pages(*, tools: bool) -> list[Path]:
+    """Return the pages with examples: those that need other people's tools, or not."""
+    found = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        wanted = text.startswith(_NEEDS) == tools and examples_of(text)
+        if wanted and "_build" not in page.parts:
+            found.append(page)
+    return found
+
+
+def title(page: Path) -> str:
+    """Return what a page is called in the list of tests."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def run_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run all examples of a page, in an empty folder and with an empty home.
+
+    Raises:
+        AssertionError: a transcript or doctest shows something else.
+    """
+    work, home = folder / "work", folder / "home"
+    work.mkdir()
+    home.mkdir()
+    for variable in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.setenv(variable, str(home))
+    monkeypatch.delenv("PROVENANCE_KEY", raising=False)
+    monkeypatch.chdir(work)
+    run_all(page.read_text(encoding="utf-8"), str(page))
+
+
+def run_all(text: str, page: str) -> None:
+    """Run all examples of a text in the current folder, with one set of names.
+
+    Raises:
+        AssertionError: a transcript or doctest shows something else.
+    """
+    names: dict[str, object] = {"__name__": "__example__"}
+    for example in examples_of(text):
+        run(example, names, page)
 
 
 def examples_of(text: str) -> list[Example]:

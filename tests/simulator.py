@@ -9,6 +9,7 @@ so that only the change itself can give it away.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import shutil
@@ -209,20 +210,15 @@ class Forge:
 
     def _take_apart(self, run: str) -> list[Log]:
         found = []
-        with Reader() as reader:
-            for folder in sorted(
-                path
-                for path in (self.bundle / layout.run(run)).iterdir()
-                if path.is_dir()
-            ):
-                listed = [
-                    row
-                    for path in sorted(folder.glob("rows-*.parquet"))
-                    for row in reader.segment(path.read_bytes())
-                ]
-                said = [json.loads(row.payload or "") for row in listed]
-                rank = said[0]["predicate"]["rank"]
-                found.append(Log(run, folder.name, rank, list(said)))
+        place = self.bundle / layout.run(run)
+        for folder in sorted(path for path in place.iterdir() if path.is_dir()):
+            said = [
+                json.loads(payload)
+                for path in sorted(folder.glob("rows-*.parquet"))
+                for payload in _payloads(path.read_bytes())
+            ]
+            rank = said[0]["predicate"]["rank"]
+            found.append(Log(run, folder.name, rank, list(said)))
         return found
 
     def find(self, kind: str, **wanted: object) -> Said:
@@ -374,6 +370,12 @@ def statement(kind: str, predicate: Said, name: str, digest: str = "") -> Said:
 def subject(name: str, digest: str) -> Said:
     """Return a subject."""
     return {"digest": {"sha256": digest}, "name": name}
+
+
+@functools.cache
+def _payloads(segment: bytes) -> tuple[str, ...]:
+    with Reader() as reader:
+        return tuple(row.payload or "" for row in reader.segment(segment))
 
 
 def _numbered(said: Said | bytes | Withheld, index: int) -> bytes:

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import page_examples as examples
+from page_examples import run_all
 
-_ROOT = Path(__file__).parents[2]
-
-PAGES = [
-    page
-    for page in [_ROOT / "README.md", *sorted((_ROOT / "docs").rglob("*.md"))]
-    if "_build" not in page.parts
-    and examples.examples_of(page.read_text(encoding="utf-8"))
-]
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-def run_all(text: str, page: str) -> None:
-    names: dict[str, object] = {"__name__": "__example__"}
-    for example in examples.examples_of(text):
-        examples.run(example, names, page)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(_ROOT)))
+@pytest.mark.parametrize("page", examples.pages(tools=False), ids=examples.title)
 def test_the_examples_of_a_page_run(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, home = tmp_path / "work", tmp_path / "home"
-    folder.mkdir()
-    home.mkdir()
-    for variable in ("HOME", "USERPROFILE", "XDG_CONFIG_HOME", "APPDATA"):
-        monkeypatch.setenv(variable, str(home))
-    monkeypatch.delenv("PROVENANCE_KEY", raising=False)
-    monkeypatch.chdir(folder)
-    run_all(page.read_text(encoding="utf-8"), str(page))
+    examples.run_page(page, tmp_path, monkeypatch)
 
 
-def test_the_readme_has_examples() -> None:
-    assert _ROOT / "README.md" in PAGES
+def test_the_readme_and_the_first_page_have_examples() -> None:
+    found = examples.pages(tools=False)
+    assert examples.ROOT / "README.md" in found
+    assert examples.ROOT / "docs" / "index.md" in found
+
+
+def test_pages_that_need_tools_are_kept_for_the_session_that_has_them() -> None:
+    kept = examples.pages(tools=True)
+    assert kept == [examples.ROOT / "docs" / "how-to" / "query-the-record.md"]
+    assert not {*kept} & {*examples.pages(tools=False)}
 
 
 class TestTheRunner:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from interop.conftest import command_json, git, make_repository
 
 import provenance
+from interop.recorded import command_json, git, make_repository
 from provenance.signing import keys
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from interop.conftest import Released
+    from interop.recorded import Released
 
 
 @pytest.fixture

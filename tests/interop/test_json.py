@@ -11,10 +11,11 @@ import rfc8785
 from google.protobuf.json_format import ParseDict, ParseError
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
-from interop.conftest import payload, subjects
+
+from interop.recorded import payload, subjects
 
 if TYPE_CHECKING:
-    from interop.conftest import Released
+    from interop.recorded import Released
 
 KINDS = {"run", "artifact", "step", "gap", "end", "head", "run-head", "release"}
 

@@ -125,18 +125,22 @@ def release(
         runs = reader.read_runs(opened, tables)
         chosen = reader.find_run(runs, run)
         needed = [_bind(opened, one, tables, around) for one in related(runs, chosen)]
-    graph = build.build(ledger.statements for one in needed for ledger in one.ledgers)
-    stage = (
-        folder
-        if in_place
-        else target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+        manifests = _manifests(opened, needed, tables)
+    graph = build.with_manifests(
+        build.build(ledger.statements for one in needed for ledger in one.ledgers),
+        manifests,
     )
+    stage = folder if in_place else _stage(target)
+    # What a release that fails leaves behind, and nothing that was there before.
+    remains = stage / parts.FOLDER if in_place else stage
+    if in_place:
+        _check_no_bundle(folder)
     try:
-        if in_place:
-            files = _payload_in_place(folder, progress)
-        else:
-            stage.mkdir(parents=True)
-            files = _payload_copied(folder, stage, progress)
+        files = (
+            payload.hash_in_place(folder, progress)
+            if in_place
+            else payload.copy(folder, stage, progress)
+        )
         explained = _explained(graph, files)
         bundle = _bundle(opened, needed, signer)
         chosen_line = line or chosen.begun.document.name
@@ -149,8 +153,7 @@ def release(
         if not in_place:
             _move(stage, target)
     except BaseException:
-        if not in_place:
-            shutil.rmtree(stage, ignore_errors=True)
+        shutil.rmtree(remains, ignore_errors=True)
         raise
     names = [paths.spell(entry.path) for entry in files]
     return Released(
@@ -177,7 +180,10 @@ def related(runs: Sequence[RecordedRun], chosen: RecordedRun) -> list[RecordedRu
     while waiting:
         for use in (use for step in _steps(waiting.pop()) for use in step.uses):
             # The run that recorded it, and whoever else made the same content.
-            for run_id in {use.run, *makers.get(use.digest, ())} & by_id.keys():
+            others = (
+                makers.get(use.digest, ()) if use.digest != build.EMPTY_FILE else ()
+            )
+            for run_id in sorted({use.run, *others} & by_id.keys()):
                 if run_id not in found:
                     found[run_id] = None
                     waiting.append(by_id[run_id])
@@ -276,22 +282,52 @@ def _bind(
     return reader.read_run(store, run.id, tables)
 
 
-def _payload_in_place(
-    folder: Path, progress: Callable[[int], None] | None
-) -> list[FileEntry]:
-    if (folder / parts.FOLDER).exists():
+def _check_no_bundle(folder: Path) -> None:
+    if os.path.lexists(folder / parts.FOLDER):
         message = (
             f"{str(folder)!r} has a folder {parts.FOLDER!r} already; remove it to "
             "release these files again"
         )
         raise ReleaseError(message)
-    return payload.hash_in_place(folder, progress)
 
 
-def _payload_copied(
-    folder: Path, stage: Path, progress: Callable[[int], None] | None
-) -> list[FileEntry]:
-    return payload.copy(folder, stage, progress)
+def _stage(target: Path) -> Path:
+    """Make the folder beside the target in which a release grows."""
+    # Absolute, since `.` has no name that a sibling could be made from.
+    whole = Path(os.path.abspath(target))  # noqa: PTH100 (links stay as they are)
+    stage = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}.partial")
+    try:
+        stage.mkdir(parents=True)
+    except OSError as error:
+        message = f"cannot release to {str(target)!r}: {error.strerror}"
+        raise ReleaseError(message) from error
+    return stage
+
+
+def _manifests(
+    store: Store, runs: Sequence[RecordedRun], tables: Reader
+) -> dict[str, list[FileEntry]]:
+    """Read the files of all artifacts that have too many to state."""
+    found: dict[str, list[FileEntry]] = {}
+    for body in (body for run in runs for body in _artifacts(run)):
+        digest = body.fingerprint.digest
+        if body.manifest is not None and digest not in found:
+            path = layout.table(body.manifest.sha256)
+            data = store.get(path, limit=reader.MAX_SEGMENT)
+            if hashlib.sha256(data).hexdigest() != body.manifest.sha256:
+                message = f"{path} is damaged: it has another digest than its name"
+                raise ReleaseError(message)
+            found[digest] = tables.manifest(data)
+    return found
+
+
+def _artifacts(run: RecordedRun) -> list[ArtifactRecorded]:
+    return [
+        statement.body
+        for ledger in run.ledgers
+        for statement in ledger.statements
+        if statement is not None and isinstance(statement.body, ArtifactRecorded)
+    ]
 
 
 def _explained(graph: Graph, files: Sequence[FileEntry]) -> set[str]:
@@ -322,7 +358,11 @@ def _bundle(
                 signed_by |= {head.key} if head.key else set()
         for ledger in run.ledgers:
             wanted.update(ledger.segments)
-            wanted.update(_tables(ledger))
+        wanted |= {
+            layout.table(body.manifest.sha256)
+            for body in _artifacts(run)
+            if body.manifest is not None
+        }
     known = set(store.list("keys"))
     wanted |= {layout.key(key) for key in signed_by} & known
     found = {
@@ -332,16 +372,6 @@ def _bundle(
     own = f"{parts.FOLDER}/{layout.key(signer.public.id)}"
     found[own] = signer.public.pem.encode()
     return found
-
-
-def _tables(ledger: reader.Ledger) -> set[str]:
-    return {
-        layout.table(statement.body.manifest.sha256)
-        for statement in ledger.statements
-        if statement is not None
-        and isinstance(statement.body, ArtifactRecorded)
-        and statement.body.manifest is not None
-    }
 
 
 @frozen(kw_only=True)
@@ -401,15 +431,19 @@ def _write_bundle(root: Path, files: Mapping[str, bytes]) -> None:
     ordered = sorted(files, key=lambda path: (path == parts.STATEMENT, path))
     for path in ordered:
         place = root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("xb") as file:
-            file.write(files[path])
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("xb") as file:
+                file.write(files[path])
+        except OSError as error:
+            message = f"cannot write {str(place)!r}: {error.strerror}"
+            raise ReleaseError(message) from error
 
 
 def _move(stage: Path, target: Path) -> None:
-    if target.exists():
-        target.rmdir()  # it is empty, or this fails and nothing is lost
     try:
+        if target.exists():
+            target.rmdir()  # it is empty, or this fails and nothing is lost
         stage.rename(target)
     except OSError as error:
         message = f"cannot put the release at {str(target)!r}: {error.strerror}"

@@ -13,14 +13,14 @@ from provenance.errors import (
     ChangedError,
     FileError,
     ReleaseError,
-    UnreadableError,
 )
-from provenance.fingerprint import batches, folders, walk
+from provenance.fingerprint import batches, folders, opening, walk
 from provenance.model.fingerprint import FileEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import BinaryIO
 
 _PIECE = 2**20
 
@@ -92,27 +92,50 @@ def _copy_one(
     progress: Callable[[int], None] | None,
 ) -> FileEntry:
     name = paths.show(file.path)
-    target = to / os.fsdecode(file.path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = hashlib.sha256()
     total = 0
-    descriptor = reach.open(file.path, follow=file.follow)
-    try:
-        with (
-            os.fdopen(os.dup(descriptor), "rb", buffering=0) as source,
-            target.open("xb", buffering=0) as copied,
-        ):
-            while piece := source.read(_PIECE):
-                content.update(piece)
-                copied.write(piece)
-                total += len(piece)
-                if progress:
-                    progress(len(piece))
-    except OSError as error:
-        raise UnreadableError(name, str(error)) from error
-    finally:
-        os.close(descriptor)
+    with (
+        os.fdopen(reach.open(file.path, follow=file.follow), "rb") as source,
+        _create(to / os.fsdecode(file.path), name) as copied,
+    ):
+        opening.check_regular(os.fstat(source.fileno()).st_mode, name=name)
+        # One byte more than was listed is enough to know that it has grown.
+        while piece := _read(source, min(_PIECE, file.size + 1 - total), name):
+            content.update(piece)
+            _write(copied, piece, name)
+            total += len(piece)
+            if progress:
+                progress(len(piece))
     if total != file.size:
         reason = "changed while it was copied; try again when nothing writes to it"
         raise ChangedError(name, reason)
     return FileEntry(path=file.path, size=total, sha256=content.hexdigest())
+
+
+def _read(source: BinaryIO, size: int, name: str) -> bytes:
+    try:
+        return source.read(size)
+    except OSError as error:
+        raise opening.explain(name, error) from error
+
+
+def _create(place: Path, name: str) -> BinaryIO:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered, so that writing fails here and not when the file is closed.
+        return place.open("xb", buffering=0)
+    except OSError as error:
+        raise _no_copy(name, error) from error
+
+
+def _write(copied: BinaryIO, piece: bytes, name: str) -> None:
+    rest = memoryview(piece)
+    try:
+        while rest:
+            rest = rest[copied.write(rest) :]
+    except OSError as error:
+        raise _no_copy(name, error) from error
+
+
+def _no_copy(name: str, error: OSError) -> ReleaseError:
+    return ReleaseError(f"{name!r} cannot be copied: {error.strerror}")

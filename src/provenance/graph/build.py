@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from provenance.model.statements import (
     ArtifactRecorded,
@@ -22,6 +22,8 @@ from provenance.model.statements import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from provenance.model.fingerprint import FileEntry
 
 EMPTY_FILE = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """SHA-256 of no bytes: equal in every project, so it joins nothing."""
@@ -119,6 +121,21 @@ def build(ledgers: Iterable[Iterable[Statement | None]]) -> Graph:
         gaps=tuple(gaps),
         opaque=dict(opaque),
     )
+
+
+def with_manifests(graph: Graph, manifests: Mapping[str, Iterable[FileEntry]]) -> Graph:
+    """Let the files that manifests list join, as those in statements do.
+
+    Args:
+        graph: the graph without them.
+        manifests: by the digest of an artifact, the files in its manifest.
+    """
+    holders = {digest: list(found) for digest, found in graph.holders.items()}
+    for artifact, entries in manifests.items():
+        for entry in entries:
+            if entry.sha256 != EMPTY_FILE:
+                holders.setdefault(entry.sha256, []).append(artifact)
+    return evolve(graph, holders=holders)
 
 
 def _held(body: ArtifactRecorded) -> set[str]:

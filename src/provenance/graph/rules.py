@@ -47,20 +47,23 @@ def early_uses(ledgers: Iterable[Sequence[Statement | None]]) -> list[Early]:
     stated_somewhere = {d for ledger in waiting for s in ledger for d in _states(s)}
     known: set[str] = set()
     positions = [0] * len(waiting)
-    progress = True
-    while progress:
-        progress = False
-        for number, ledger in enumerate(waiting):
-            start = positions[number]
-            at = start
-            while at < len(ledger) and not any(
-                digest in stated_somewhere and digest not in known
-                for digest in _needs(ledger[at])
-            ):
-                known |= _states(ledger[at])
-                at += 1
-            positions[number] = at
-            progress = progress or at > start
+    # Each ledger that cannot go on waits for one thing: whoever states it wakes it,
+    # so that every statement is looked at a few times only.
+    asleep: dict[str, list[int]] = {}
+    ready = list(range(len(waiting)))
+    while ready:
+        number = ready.pop()
+        ledger = waiting[number]
+        while positions[number] < len(ledger):
+            statement = ledger[positions[number]]
+            unknown = (_needs(statement) & stated_somewhere) - known
+            if unknown:
+                asleep.setdefault(min(unknown), []).append(number)
+                break
+            for digest in _states(statement) - known:
+                known.add(digest)
+                ready += asleep.pop(digest, ())
+            positions[number] += 1
     return [
         early
         for number, ledger in enumerate(waiting)

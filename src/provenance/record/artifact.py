@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 
@@ -20,6 +21,7 @@ class Artifact:
         self.kind = kind
         self.name = name
         self.run = run
+        self._pid = os.getpid()
         self._done = threading.Event()
         self._digest: str | None = None
 
@@ -28,8 +30,11 @@ class Artifact:
         """The SHA-256 that identifies it, as hex; waits until it is known.
 
         None when it could not be recorded; the run then holds a gap that says why.
+        None as well in a forked process that was not told in time: the thread that
+        knows it runs in its parent only.
         """
-        self._done.wait()
+        if os.getpid() == self._pid:
+            self._done.wait()
         return self._digest
 
     def resolve(self, digest: str | None) -> None:

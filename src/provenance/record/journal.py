@@ -10,7 +10,6 @@ import hashlib
 import os
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -22,6 +21,7 @@ from provenance.ledger import layout, recover
 from provenance.ledger.writer import LedgerWriter, Surroundings, put_run_head
 from provenance.model import values as value_lists
 from provenance.model.statements import (
+    GAP_SUBJECTS,
     MAX_FILE_SUBJECTS,
     ArtifactRecorded,
     Gap,
@@ -43,6 +43,7 @@ from provenance.tables.read import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from provenance.model.fingerprint import FileEntry, Fingerprint
     from provenance.model.values import Value
@@ -86,10 +87,21 @@ class Journal:
         self._store = open_store(options.store, create=True)
         around, trouble = _surroundings(options)
         self._around = around
+        self._strict = options.strict
+        self._log = log
         self._recover(log)
         self._writer = LedgerWriter(
             self._store, run=options.run, writer=around.new_id(), around=around
         )
+        try:
+            self._begin(options, trouble)
+        except BaseException:
+            self._writer.close()
+            raise
+        if around.signer is None:
+            log(f"this run is recorded UNSIGNED: {trouble or NO_KEY}")
+
+    def _begin(self, options: Options, trouble: KeyFileError | None) -> None:
         document = RunDocument(
             name=options.name, run=options.run, started=options.started
         )
@@ -101,8 +113,6 @@ class Journal:
         )
         if trouble is not None:
             self.gap("ledger", "signature", str(trouble))
-        if around.signer is None:
-            log(f"this run is recorded UNSIGNED: {trouble or NO_KEY}")
 
     @property
     def run(self) -> str:
@@ -168,15 +178,20 @@ class Journal:
             )
         )
         if any(product.kind == "checkpoint" for product in products):
-            self._writer.cut()
+            self._cut()
 
     def gap(self, what: str, name: str, why: str) -> None:
-        """Record that something was not recorded."""
+        """Record that something was not recorded.
+
+        A `what` that the format does not know goes into the name: whatever was wrong
+        with it, the gap must not be lost as well.
+        """
+        known = what in GAP_SUBJECTS
         self._writer.append(
             lambda entry: Gap(
                 entry=entry,
-                what=what,
-                name=_words(name),
+                what=what if known else "artifact",
+                name=_words(name if known else f"{what} {name}"),
                 why=_words(why),
                 document=self._document,
             )
@@ -202,6 +217,15 @@ class Journal:
             put_run_head(self._store, self.run, bound, self._around)
         finally:
             self._writer.close()
+
+    def _cut(self) -> None:
+        """Cut a head; where that fails, everything stays pending for the next one."""
+        try:
+            self._writer.cut()
+        except ProvenanceError as error:
+            if self._strict:
+                raise
+            self._log(f"the record is not in the store yet: {error}")
 
     def _artifact(
         self,
@@ -245,7 +269,7 @@ class Journal:
             with Reader() as reader:
                 for run in recover.recover(self._store, reader, self._around):
                     log(f"finished the record of run {run[:12]}, which was cut short")
-        except ProvenanceError as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is)
             # Somebody else's run; this one must not suffer from it.
             log(f"an earlier run in this store could not be finished: {error}")
 
@@ -278,7 +302,7 @@ def _needs_manifest(entries: Sequence[FileEntry]) -> bool:
     return len(entries) > MAX_FILE_SUBJECTS or spelled > MAX_SUBJECT_BYTES
 
 
-def _words(text: str) -> str:
+def _words(text: object) -> str:
     """Cut a text down to what the format holds; reasons come from anywhere."""
-    whole = text.encode("utf-8", "backslashreplace")[:MAX_TEXT]
+    whole = str(text).encode("utf-8", "backslashreplace")[:MAX_TEXT]
     return whole.decode("utf-8", "ignore") or "?"

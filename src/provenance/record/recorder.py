@@ -35,7 +35,8 @@ _OVER = "the run has ended, or this is a forked process"
 class Work(Protocol):
     """What an event does: write to the journal, return a digest if there is one."""
 
-    def __call__(self, journal: Journal, /) -> str | None: ...
+    def __call__(self, journal: Journal, /) -> str | None:
+        """Do it."""
 
 
 @frozen(kw_only=True)
@@ -81,11 +82,6 @@ class Recorder:
         )
         self._thread.start()
 
-    @property
-    def alive(self) -> bool:
-        """Whether events are still taken: not after the end, nor in a forked child."""
-        return not self._closed and os.getpid() == self._pid
-
     def put(
         self, what: str, name: str, work: Work, artifact: Artifact | None = None
     ) -> None:
@@ -114,14 +110,15 @@ class Recorder:
         if work is not None:
             last = Event(what=what, name=name, work=work, artifact=None, done=done)
         if os.getpid() != self._pid:
-            logger.warning("the %s %r is not recorded: %s", what, name, _OVER)
+            if not self._closed:
+                logger.warning("the %s %r is not recorded: %s", what, name, _OVER)
             return
         with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._last = last
-        self._events.put(None)
+            first, self._closed = not self._closed, True
+            if first:
+                self._last = last
+        if first:
+            self._events.put(None)
         self._thread.join()
         error = self._errors.pop(id(last), None)
         if error is not None and self.strict:
@@ -129,7 +126,9 @@ class Recorder:
 
     def _take(self, event: Event) -> bool:
         """Queue an event, unless it is too late, or there is no room for it."""
-        if os.getpid() != self._pid:  # and a lock may have been forked while it was held
+        if (
+            os.getpid() != self._pid
+        ):  # and a lock may have been forked while it was held
             self._refuse(event)
             return False
         with self._lock:
@@ -158,9 +157,7 @@ class Recorder:
             event.artifact.resolve(None)
         if self.strict:
             raise RecordingError(event.what, event.name, _OVER)
-        logger.warning(
-            "the %s %r is not recorded: %s", event.what, event.name, _OVER
-        )
+        logger.warning("the %s %r is not recorded: %s", event.what, event.name, _OVER)
 
     def _run(self) -> None:
         journal: Journal | None = None
@@ -224,7 +221,7 @@ class Recorder:
 
     def _finish(self, journal: Journal) -> None:
         if self._lost:
-            why = f"{self._lost} events came faster than they could be recorded"
+            why = f"{self._lost} events came too fast, or when the store took nothing"
             self._gap(journal, "ledger", "queue", why)
         if self._last is not None:
             self._work(self._last, journal)
@@ -239,7 +236,7 @@ class Recorder:
         logger.warning("not recorded: the %s %r: %s", what, name, why)
         try:
             journal.gap(what, name, why)
-        except Exception as error:  # noqa: BLE001 (the last place that can say it)
+        except BaseException as error:  # noqa: BLE001 (the last place to say it)
             self._lost += 1
             logger.warning("not even the gap is recorded: %s", _reason(error))
 

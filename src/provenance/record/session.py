@@ -24,16 +24,16 @@ import os
 import secrets
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from provenance.errors import FormatError
-from provenance.model import values as value_lists
+from provenance.errors import FormatError, RecordingError
 from provenance.model.statements import Product, Use
 from provenance.model.statements import Step as StepRecord
 from provenance.model.text import spell_time
-from provenance.record import roles
+from provenance.record import given, roles
 from provenance.record.artifact import Artifact
 from provenance.record.recorder import Recorder
 
@@ -84,7 +84,12 @@ def start(
         key=key,
         strict=strict,
     )
-    run.capture(Path(code) if code is not None else script or Path.cwd())
+    try:
+        run.capture(code if code is not None else script or Path())
+    except RecordingError:
+        with suppress(RecordingError):
+            run.end("failed")
+        raise
     return run
 
 
@@ -114,7 +119,8 @@ class Run:
         self.id = secrets.token_hex(16)
         started = _now()
         environ = dict(os.environ)
-        location = store if isinstance(store, str) else Path(store)
+        location = given.store(store)
+        key_file = None if key is None else given.place(key)[1]
 
         def open_journal() -> Journal:
             # The seam to storage, tables and signing, crossed off the caller's thread.
@@ -124,8 +130,8 @@ class Run:
                 name=name,
                 run=self.id,
                 started=started,
-                store=location,
-                key=Path(key) if key is not None else None,
+                store=location(),
+                key=key_file() if key_file is not None else None,
                 environ=environ,
                 strict=strict,
             )
@@ -133,18 +139,17 @@ class Run:
 
         self._recorder = Recorder(open_journal, strict=strict)
         self._common: list[tuple[Artifact, str]] = []
-        self._ended = False
         with _open_runs_lock:
             _open_runs.append(self)
         atexit.register(self._at_exit)
 
-    def capture(self, code: Path) -> None:
+    def capture(self, code: str | PathLike[str]) -> None:
         """Record the environment and the code; `start` calls it once."""
+        name, place = given.place(code)
         environment = Artifact(kind="environment", name="environment", run=self.id)
-        source = Artifact(kind="code", name=code.name or "code", run=self.id)
+        source = Artifact(kind="code", name=name, run=self.id)
         self._put(environment, lambda journal: journal.environment())
-        place = Path(os.path.abspath(code))  # noqa: PTH100 (links stay as they are)
-        self._put(source, lambda journal: journal.code(source.name, place))
+        self._put(source, lambda journal: journal.code(name, place()))
         self._common = [(environment, "environment"), (source, "code")]
 
     def dataset(
@@ -200,9 +205,10 @@ class Run:
         taken as they are at the time of the call.
         """
         artifact = Artifact(kind="config", name=name, run=self.id)
-        frozen = _snapshot(values)
+        taken = given.value(values)
+        known = self.facts("config", name, facts)
         self._put(
-            artifact, lambda journal: journal.values("config", name, frozen(), facts)
+            artifact, lambda journal: journal.values("config", name, taken(), known)
         )
         return artifact
 
@@ -224,7 +230,8 @@ class Run:
                 this step when that is not the usual thing.
             facts: whatever else is known.
         """
-        return Step(self, kind, name or kind, [*self._common, *uses], facts)
+        known = self.facts("step", name or kind, facts)
+        return self._step(kind, name or kind, given.items(uses), known)
 
     def evaluation(
         self,
@@ -238,19 +245,21 @@ class Run:
     ) -> Artifact:
         """Record what was measured, and on what where that is known."""
         measured = [one for one in (model, dataset) if one is not None]
-        with self.step("evaluate", name=name, uses=[*measured, *uses]) as step:
-            artifact = Artifact(kind="evaluation", name=name, run=self.id)
-            frozen = _snapshot(metrics)
+        artifact = Artifact(kind="evaluation", name=name, run=self.id)
+        taken = given.value(metrics)
+        known = self.facts("evaluation", name, facts)
 
-            def work(journal: Journal) -> str:
-                values = {
-                    "name": name,
-                    "metrics": frozen(),
-                    "model": _raw(model),
-                    "dataset": _raw(dataset),
-                }
-                return journal.values("evaluation", name, values, facts)
+        def work(journal: Journal) -> str:
+            values = {
+                "name": name,
+                "metrics": taken(),
+                "model": _raw(model),
+                "dataset": _raw(dataset),
+            }
+            return journal.values("evaluation", name, values, known)
 
+        used = [*measured, *given.items(uses)]
+        with self._step("evaluate", name, used, {}) as step:
             step.produce(artifact, work, at=None)
         return artifact
 
@@ -268,20 +277,15 @@ class Run:
         Args:
             outcome: completed, failed or interrupted.
         """
-        if self._ended:
-            return
-        self._ended = True
         atexit.unregister(self._at_exit)
         with _open_runs_lock:
-            _open_runs.remove(self)
+            if self in _open_runs:
+                _open_runs.remove(self)
 
         def work(journal: Journal) -> None:
             journal.end(outcome)
 
-        try:
-            self._recorder.put("ledger", "end of run", work)
-        finally:
-            self._recorder.close()
+        self._recorder.close("ledger", "end of run", work)
 
     def content(
         self,
@@ -295,6 +299,35 @@ class Run:
         self._put(artifact, work)
         return artifact
 
+    def _step(
+        self, kind: str, name: str, uses: list[object], facts: dict[str, Value]
+    ) -> Step:
+        step = Step(self, kind, name, facts)
+        step._use([*self._common, *uses])  # noqa: SLF001 (one class in two halves)
+        return step
+
+    def facts(
+        self, what: str, name: str, facts: Mapping[str, Value]
+    ) -> dict[str, Value]:
+        """Take facts as they are now; those that cannot be spelled become a gap."""
+        known: dict[str, Value] = {}
+        for key, value in facts.items():
+            if value is None:
+                continue
+            try:
+                known[key] = given.value(value)()
+            except Exception as error:  # noqa: BLE001 (whatever it raised)
+                self.refuse(what, name, f"the fact {key!r}: {error}")
+        return known
+
+    def refuse(self, what: str, name: str, why: str) -> None:
+        """Leave a gap for something that makes no sense; raise if strict."""
+
+        def work(_: Journal) -> None:
+            raise FormatError(why)
+
+        self._recorder.put(what, name, work)
+
     def _content(
         self,
         kind: str,
@@ -302,12 +335,12 @@ class Run:
         name: str | None,
         facts: Mapping[str, Value],
     ) -> tuple[Artifact, Callable[[Journal], str]]:
-        place = Path(os.path.abspath(path))  # noqa: PTH100 (links stay as they are)
-        artifact = Artifact(kind=kind, name=name or place.name, run=self.id)
-        known = {key: value for key, value in facts.items() if value is not None}
+        own_name, place = given.place(path)
+        artifact = Artifact(kind=kind, name=name or own_name, run=self.id)
+        known = self.facts(kind, artifact.name, facts)
 
         def work(journal: Journal) -> str:
-            return journal.content(kind, artifact.name, place, known)
+            return journal.content(kind, artifact.name, place(), known)
 
         return artifact, work
 
@@ -315,7 +348,8 @@ class Run:
         self._recorder.put(artifact.kind, artifact.name, work, artifact)
 
     def _at_exit(self) -> None:
-        self.end("failed" if hasattr(sys, "last_value") else "completed")
+        # What the interpreter has printed a traceback of, if it was that.
+        self.end(_outcome(getattr(sys, "last_value", None)))
 
     def __enter__(self) -> Self:
         return self
@@ -345,8 +379,7 @@ class Step:
         run: Run,
         kind: str,
         name: str,
-        uses: Iterable[Artifact | tuple[Artifact, str]],
-        facts: Mapping[str, Value],
+        facts: dict[str, Value],
     ) -> None:
         self.kind = kind
         self.name = name
@@ -354,16 +387,27 @@ class Step:
         self._id = secrets.token_hex(16)
         self._started = _now()
         self._uses: list[tuple[Artifact, str]] = []
-        self._facts = dict(facts)
-        self.use(*uses)
+        self._facts = facts
 
     def use(self, *artifacts: Artifact | tuple[Artifact, str]) -> None:
-        """Say that the step uses these from now on."""
-        for item in artifacts:
-            if isinstance(item, Artifact):
-                self._uses.append((item, roles.default(self.kind, item.kind)))
-            else:
-                self._uses.append(item)
+        """Say that the step uses these from now on.
+
+        Args:
+            artifacts: artifacts, or pairs `(artifact, role)`; for anything else there
+                will be a gap.
+        """
+        self._use(artifacts)
+
+    def _use(self, given_ones: Iterable[object]) -> None:
+        for item in given_ones:
+            match item:
+                case Artifact():
+                    self._uses.append((item, roles.default(self.kind, item.kind)))
+                case (Artifact() as artifact, str(role)):
+                    self._uses.append((artifact, role))
+                case _:
+                    why = f"it uses a {type(item).__qualname__}, which is no artifact"
+                    self._run.refuse("step", self.name, why)
 
     def dataset(
         self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
@@ -408,16 +452,19 @@ class Step:
         *,
         at: int | None,
     ) -> None:
-        """Record an artifact and that this step produced it."""
+        """Record an artifact, and then that this step produced it."""
         uses = list(self._uses)
 
-        def work(journal: Journal) -> str:
-            digest = describe(journal)
+        def state(journal: Journal) -> None:
+            digest = artifact.digest
+            if digest is None:
+                return  # there is a gap for it already
             product = Product(kind=artifact.kind, name=artifact.name, digest=digest)
             self._state(journal, uses, [product], "running", at)
-            return digest
 
-        self._run._put(artifact, work)  # noqa: SLF001 (one class in two halves)
+        # Two events, since one may fail without the other.
+        self._run._put(artifact, describe)  # noqa: SLF001 (one class in two halves)
+        self._run._recorder.put("step", self.name, state)  # noqa: SLF001
 
     def _content(
         self,
@@ -497,23 +544,18 @@ def _script() -> Path | None:
 
 
 def _raw(artifact: Artifact | None) -> bytes | None:
-    digest = artifact.digest if artifact is not None else None
+    digest = artifact.digest if isinstance(artifact, Artifact) else None
     return bytes.fromhex(digest) if digest is not None else None
 
 
-def _snapshot(values: Mapping[str, Value]) -> Callable[[], Value]:
-    """Spell values now, so that what the caller changes later does not count.
+def _after_fork() -> None:
+    """A forked child has no recorder: the runs of its parent are not its own."""
+    global _open_runs_lock  # noqa: PLW0603 (it may have been held by another thread)
+    _open_runs_lock = threading.Lock()
+    for run in _open_runs:
+        atexit.unregister(run._at_exit)  # noqa: SLF001 (registered by this module)
+    _open_runs.clear()
 
-    What cannot be spelled fails when the recorder asks for it, and becomes its gap.
-    """
 
-    try:
-        spelled = value_lists.of(values)
-    except FormatError as error:
-        failure = error
-
-        def fail() -> Value:
-            raise failure
-
-        return fail
-    return lambda: value_lists.to(spelled)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)

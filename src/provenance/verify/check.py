@@ -13,12 +13,18 @@ step that returns nothing ends the verification, with a finding that says why.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import define
 
-from provenance.errors import PolicyError, UsageError, VerificationError
+from provenance.errors import (
+    PolicyError,
+    StorageError,
+    UsageError,
+    VerificationError,
+)
 from provenance.tables.read import Reader
 from provenance.verify import (
     step1_files,
@@ -178,7 +184,6 @@ class _Check:
         files = step1_files.list_files(self.root, self.leniency, findings)
         if files is None:
             return False
-        self.tables.start()  # its start-up overlaps with hashing
         signed = step2_statement.check_statement(
             files, self.policy, self.line, findings
         )
@@ -187,6 +192,8 @@ class _Check:
         self.facts, self.signers = signed.facts, (signed.signer,)
         if findings.worst == "fail":
             return False  # it is not what was asked for, whatever is in it
+        with suppress(StorageError):  # told by the step that needs it
+            self.tables.start()  # its start-up overlaps with hashing
         content = step3_content.check_content(
             files, signed, self.tables, self.progress, findings
         )
