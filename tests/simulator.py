@@ -302,11 +302,11 @@ class Forge:
         segment: Callable[[bytes], bytes],
         change_head: Callable[[Said], Said | bytes],
     ) -> Said:
-        kinds: Counter[str] = Counter()
+        kinds: Counter[str | None] = Counter()
         listed = []
         for index, said in enumerate(log.said):
             row = _row(_numbered(said, index), index)
-            kinds[row.kind or "other"] += 1
+            kinds[row.kind if row.kind in COUNTED_KINDS else "other"] += 1
             if isinstance(said, Withheld):
                 row = Row(index=index, id=row.id, withheld=said.why)
             listed.append(row)

@@ -136,11 +136,7 @@ def release(
     if in_place:
         _check_no_bundle(folder)
     try:
-        files = (
-            payload.hash_in_place(folder, progress)
-            if in_place
-            else payload.copy(folder, stage, progress)
-        )
+        files = _payload(folder, stage, progress)
         explained = _explained(graph, files)
         bundle = _bundle(opened, needed, signer)
         chosen_line = line or chosen.begun.document.name
@@ -280,6 +276,14 @@ def _bind(
         return run
     put_run_head(store, run.id, wanted, around)
     return reader.read_run(store, run.id, tables)
+
+
+def _payload(
+    folder: Path, stage: Path, progress: Callable[[int], None] | None
+) -> list[FileEntry]:
+    if stage == folder:
+        return payload.hash_in_place(folder, progress)
+    return payload.copy(folder, stage, progress)
 
 
 def _check_no_bundle(folder: Path) -> None:

@@ -24,6 +24,7 @@ from provenance.model import values as value_lists
 from provenance.model.fingerprint import FileEntry, Fingerprint
 from provenance.model.statements import (
     COUNTED_KINDS,
+    MAX_FILE_SUBJECTS,
     ArtifactRecorded,
     Body,
     BoundHead,
@@ -49,9 +50,10 @@ from provenance.model.statements import (
     Tool,
     Use,
 )
+from provenance.model.text import MAX_TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from provenance.model.values import Values
 
@@ -59,6 +61,8 @@ Object: TypeAlias = "dict[str, canonical.Json]"
 
 MAX_LEDGER_STATEMENT = 4 * 2**20
 MAX_SIGNED_STATEMENT = 16 * 2**20
+MAX_PATH_BYTES = 2**20
+"""With more spelled paths than this, a manifest lists the files of an artifact."""
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _URN = "urn:training-provenance:"
 
@@ -364,6 +368,14 @@ def _read_artifact(
     return body
 
 
+def needs_manifest(files: Sequence[FileEntry]) -> bool:
+    """Whether these files are too many, or too long in name, for a statement."""
+    if len(files) > MAX_FILE_SUBJECTS:
+        return True
+    sizes = [len(paths.spell(entry.path).encode()) for entry in files]
+    return sum(sizes) > MAX_PATH_BYTES or max(sizes, default=0) > MAX_TEXT
+
+
 def check_fingerprint(body: ArtifactRecorded, files: tuple[FileEntry, ...]) -> None:
     """Check that a fingerprint follows from the files or values under it.
 
@@ -383,6 +395,9 @@ def check_fingerprint(body: ArtifactRecorded, files: tuple[FileEntry, ...]) -> N
         raise FormatError(message)
     if method == "file-1" or (body.manifest is not None and not files):
         return
+    if needs_manifest(files) != (body.manifest is not None):
+        message = f"{len(files)} files are listed where the format does not list them"
+        raise FormatError(message)
     if method == "tree-1":
         actual = fingerprints.tree(files)
     elif method == "source-1":

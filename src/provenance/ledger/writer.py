@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from provenance.encoding import merkle, statements
-from provenance.errors import FormatError, LedgerError
+from provenance.errors import FormatError, LedgerError, StorageError
 from provenance.ledger import layout, rows
 from provenance.ledger.spool import Spool
 from provenance.model.statements import (
@@ -135,12 +135,7 @@ class LedgerWriter:
         if self._ended:
             message = f"the ledger of writer {self.writer} has ended"
             raise LedgerError(message)
-        if (
-            len(self._pending) >= MAX_SEGMENT_ROWS
-            or self._pending_bytes >= MAX_SEGMENT_BYTES
-        ):
-            # Before, not after: a statement that was taken must not seem to fail.
-            self.cut()
+        self._make_room()
         entry = Entry(
             index=self.size,
             nonce=self._around.new_id(),
@@ -155,6 +150,23 @@ class LedgerWriter:
             self._spool.append(payload)
         self._ended = isinstance(statement.body, RunEnded)
         return statement
+
+    def _make_room(self) -> None:
+        """Cut before a statement is taken: one that was taken must not seem to fail."""
+        if not self._is_full():
+            return
+        try:
+            self.cut()
+        except StorageError:
+            # One segment may wait for the store, so that there is room for another.
+            if self._is_full():
+                raise
+
+    def _is_full(self) -> bool:
+        return (
+            len(self._pending) >= MAX_SEGMENT_ROWS
+            or self._pending_bytes >= MAX_SEGMENT_BYTES
+        )
 
     def sync(self) -> None:
         """Make every statement so far safe on disk, where the store has one."""

@@ -49,7 +49,7 @@ def of(value: Value) -> Values:
     size = 0
     for entry in _walk(value, "", 0):
         entries.append(entry)
-        size += len(entry[0]) + len(entry[2])
+        size += len(entry[0].encode()) + len(entry[2].encode())
         if len(entries) > MAX_ENTRIES:
             what = "number of values in one record"
             raise LimitError(what, MAX_ENTRIES)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from provenance.encoding import fingerprints, paths, statements
+from provenance.encoding import fingerprints, statements
 from provenance.errors import KeyFileError, ProvenanceError
 from provenance.fingerprint import environment, source, tree
 from provenance.ledger import layout, recover
@@ -22,7 +22,6 @@ from provenance.ledger.writer import LedgerWriter, Surroundings, put_run_head
 from provenance.model import values as value_lists
 from provenance.model.statements import (
     GAP_SUBJECTS,
-    MAX_FILE_SUBJECTS,
     ArtifactRecorded,
     Gap,
     Manifest,
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
     from provenance.model.values import Value
 
 NO_KEY = "there is no key; `provenance keygen` makes one"
-MAX_SUBJECT_BYTES = 2**20
-"""With longer paths than this in all, a manifest lists the files."""
 
 
 @frozen(kw_only=True)
@@ -239,7 +236,7 @@ class Journal:
     ) -> str:
         listed = value_lists.of(dict(facts))
         manifest = None
-        if _needs_manifest(entries):
+        if statements.needs_manifest(entries):
             manifest = self._put_manifest(entries)
             entries = ()
         self._writer.append(
@@ -295,11 +292,6 @@ def _surroundings(options: Options) -> tuple[Surroundings, KeyFileError | None]:
         signer=signer, clock=lambda: datetime.now(UTC), entropy=os.urandom
     )
     return around, trouble
-
-
-def _needs_manifest(entries: Sequence[FileEntry]) -> bool:
-    spelled = sum(len(paths.spell(entry.path)) for entry in entries)
-    return len(entries) > MAX_FILE_SUBJECTS or spelled > MAX_SUBJECT_BYTES
 
 
 def _words(text: object) -> str:

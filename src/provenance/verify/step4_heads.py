@@ -34,12 +34,14 @@ class BoundLedger:
     Attributes:
         run: id of the run.
         writer: id of the writer.
+        rank: which process of the run it was, as the run head says.
         head: the head that signs it.
         segments: paths of its segments inside the bundle, in order.
     """
 
     run: str
     writer: str
+    rank: int
     head: Head
     segments: tuple[str, ...]
 
@@ -150,6 +152,7 @@ class _Known:
         return BoundLedger(
             run=run,
             writer=bound.writer,
+            rank=bound.rank,
             head=head,
             segments=tuple(self._segments[run, bound.writer]),
         )

@@ -14,6 +14,7 @@ from provenance.model.statements import (
     ArtifactRecorded,
     Gap,
     RunBegun,
+    RunDocument,
     RunEnded,
     Statement,
 )
@@ -61,6 +62,8 @@ def check_statements(
         if decoded is None:
             return None
         found.append(decoded)
+    if not _agree(ledgers, found, findings):
+        return None
     manifests = _manifests(found, content, tables, findings)
     if manifests is None:
         return None
@@ -72,6 +75,30 @@ def check_statements(
         manifests=manifests,
         runs=frozenset(ledger.bound.run for ledger in ledgers),
     )
+
+
+def _agree(
+    ledgers: tuple[CheckedLedger, ...],
+    decoded: list[tuple[Statement | None, ...]],
+    findings: Findings,
+) -> bool:
+    """See that the writers of a run tell of one run, each from its own rank."""
+    documents: dict[str, RunDocument] = {}
+    for ledger, found in zip(ledgers, decoded, strict=True):
+        run = ledger.bound.run
+        begun = next(s.body for s in found if s and isinstance(s.body, RunBegun))
+        if documents.setdefault(run, begun.document) != begun.document:
+            sentence = f"the writers of the run {run} tell of different runs"
+            findings.add("PV605", run, sentence)
+            return False
+        if begun.rank != ledger.bound.rank:
+            sentence = (
+                f"a writer of the run {run} has rank {begun.rank}, and its run head "
+                f"says {ledger.bound.rank}"
+            )
+            findings.add("PV605", run, sentence)
+            return False
+    return True
 
 
 def _decode(
