@@ -35,6 +35,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     assert check_bundle(found.release, trust=found.trust).verdict == "OK"
 
 
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A release by somebody else, with another kind of key."""
+    return simulator.record(tmp_path_factory.mktemp("other"), "ed25519")
+
+
 @pytest.fixture
 def release(made: Made, tmp_path: Path) -> Path:
     """A copy of the release, to be damaged."""

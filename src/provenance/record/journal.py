@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from provenance.model.fingerprint import FileEntry, Fingerprint
     from provenance.model.values import Value
+    from provenance.record.held import Held
 
 NO_KEY = "there is no key; `provenance keygen` makes one"
 
@@ -124,6 +125,12 @@ class Journal:
         return self._artifact(
             kind, name, found.fingerprint, entries=found.entries, facts=facts
         )
+
+    def held(self, kind: str, name: str, file: Held, facts: Mapping[str, Value]) -> str:
+        """Record a file that is held open; return its digest."""
+        found = file.read(name)
+        fingerprint = fingerprints.file(size=found.size, sha256=found.sha256)
+        return self._artifact(kind, name, fingerprint, facts=facts)
 
     def values(
         self, kind: str, name: str, values: Value, facts: Mapping[str, Value]

@@ -33,7 +33,7 @@ from provenance.errors import FormatError, RecordingError
 from provenance.model.statements import Product, Use
 from provenance.model.statements import Step as StepRecord
 from provenance.model.text import spell_time
-from provenance.record import given, roles
+from provenance.record import given, held, roles
 from provenance.record.artifact import Artifact
 from provenance.record.recorder import Recorder
 
@@ -334,12 +334,17 @@ class Run:
         path: str | PathLike[str],
         name: str | None,
         facts: Mapping[str, Value],
+        *,
+        hold: bool = False,
     ) -> tuple[Artifact, Callable[[Journal], str]]:
         own_name, place = given.place(path)
         artifact = Artifact(kind=kind, name=name or own_name, run=self.id)
         known = self.facts(kind, artifact.name, facts)
+        file = held.hold(place) if hold else None
 
         def work(journal: Journal) -> str:
+            if file is not None:
+                return journal.held(kind, artifact.name, file, known)
             return journal.content(kind, artifact.name, place(), known)
 
         return artifact, work
@@ -475,7 +480,10 @@ class Step:
         *,
         at: int | None,
     ) -> Artifact:
-        artifact, work = self._run._content(kind, path, name, facts)  # noqa: SLF001
+        # A checkpoint may be rotated away before its turn comes: hold on to it.
+        artifact, work = self._run._content(  # noqa: SLF001 (one class in two halves)
+            kind, path, name, facts, hold=kind == "checkpoint"
+        )
         self.produce(artifact, work, at=at)
         return artifact
 
