@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,12 @@ from provenance.signing import keys
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from provenance.model.values import Value
+
 CHECKPOINT = 8 * 2**20
 """Bytes of each checkpoint; recording hashes them, but not on the caller's thread."""
 
-CONFIG = {
+CONFIG: dict[str, Value] = {
     "layers": 12,
     "optimizer": {"name": "adamw", "lr": 3e-4, "betas": [0.9, 0.95]},
     "data": {"files": [f"part-{number}" for number in range(50)], "seed": 7},
@@ -97,10 +100,8 @@ def _one_run(place: Path, found: dict[str, list[float]]) -> None:
     config = timed("run.config(values)", lambda: run.config(CONFIG))
     with run.step("train", uses=[corpus, config]) as train:
         for step in range(10):
-            timed(
-                "step.checkpoint(path)",
-                lambda step=step: train.checkpoint(place / "model.bin", step=step),
-            )
+            save = partial(train.checkpoint, place / "model.bin", step=step)
+            timed("step.checkpoint(path)", save)
     started = time.perf_counter()
     run.end()
     found.setdefault("run.end()", []).append(time.perf_counter() - started)

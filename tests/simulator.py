@@ -189,6 +189,7 @@ class Forge:
 
     Attributes:
         logs: all ledgers, in the order of the release.
+        runs: the runs that the release names, with the ids of their heads.
         said: the statements of the first one; change them at will. Statements that
             are JSON get the right index again, raw bytes stay as they are.
     """
@@ -201,10 +202,9 @@ class Forge:
         sealed = json.loads((release / STATEMENT).read_bytes())["dsseEnvelope"]
         payload = base64.b64decode(sealed["payload"])
         self.before: Said = json.loads(payload)
+        self.runs: list[Said] = self.before["predicate"]["runs"]
         self.logs = [
-            log
-            for released in self.before["predicate"]["runs"]
-            for log in self._take_apart(released["run"])
+            log for released in self.runs for log in self._take_apart(released["run"])
         ]
         self.said: list[Any] = self.logs[0].said
 
@@ -268,21 +268,15 @@ class Forge:
         for log in self.logs:
             one = self._put_ledger(log, rows, segment, head)
             bound.setdefault(log.run, []).append(one)
-        runs = [
+        self.runs = [
             {"head": self._put_run_head(run, heads, run_head), "run": run}
             for run, heads in sorted(bound.items())
         ]
-        self.sign(runs, release)
+        self.sign(release)
 
-    def sign(
-        self,
-        runs: list[Said] | None = None,
-        release: Callable[[Said], Said | bytes] = same,
-    ) -> None:
+    def sign(self, release: Callable[[Said], Said | bytes] = same) -> None:
         """State and sign all files as they lie there now."""
-        predicate = {**self.before["predicate"]}
-        if runs is not None:
-            predicate["runs"] = runs
+        predicate = {**self.before["predicate"], "runs": self.runs}
         covered = sorted(
             (path.relative_to(self.root).as_posix(), path.read_bytes())
             for path in self.root.rglob("*")
@@ -312,10 +306,11 @@ class Forge:
             listed.append(row)
         listed = change_rows(listed)
         self.put(layout.segment(log.run, log.writer, 0), segment(write.segment(listed)))
+        root = merkle.root(row.id for row in listed).hex()
         predicate = {
             "counts": {kind: kinds[kind] for kind in COUNTED_KINDS},
             "previous": None,
-            "root": merkle.root(row.id for row in listed).hex(),
+            "root": root,
             "run": log.run,
             "size": len(listed),
             "time": TIME,
@@ -327,8 +322,8 @@ class Forge:
         return {
             "head": self._put_signed(path, changed),
             "rank": log.rank,
-            "root": predicate["root"],
-            "size": predicate["size"],
+            "root": root,
+            "size": len(listed),
             "writer": log.writer,
         }
 

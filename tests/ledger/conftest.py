@@ -61,10 +61,16 @@ class Writing:
     """Writes a small ledger, one statement a call."""
 
     def __init__(
-        self, store: Store, around: Surroundings, *, rank: int = 0, run: str = "a" * 32
+        self,
+        store: Store,
+        around: Surroundings,
+        *,
+        rank: int = 0,
+        run: str = "a" * 32,
+        month: int = 1,
     ) -> None:
         self.document = RunDocument(
-            name="tiny", run=run, started="2026-01-31T09:30:00.000000Z"
+            name="tiny", run=run, started=f"2026-{month:02}-28T09:30:00.000000Z"
         )
         self.rank = rank
         self.ledger = LedgerWriter(

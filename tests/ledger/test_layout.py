@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import digests, ids
 
 from provenance.ledger import layout
+from strategies import digests, ids
 
 RUN, WRITER, DIGEST = "a" * 32, "b" * 32, "c" * 64
 indexes = st.integers(0, 10**12 - 1)
@@ -53,7 +53,7 @@ def test_the_path_of_a_spool_reads_back(run: str, writer: str) -> None:
     "path",
     [
         f"runs/{RUN}/{WRITER}/rows-00000000000.parquet",
-        f"runs/{RUN}/{WRITER}/rows-٠00000000000.parquet",
+        f"runs/{RUN}/{WRITER}/rows-\u066000000000000.parquet",
         f"runs/{RUN.upper()}/{WRITER}/rows-000000000000.parquet",
         f"runs/{RUN}/{WRITER}/rows-000000000000.parquet\n",
         f"x/runs/{RUN}/{WRITER}/rows-000000000000.parquet",

@@ -313,16 +313,14 @@ from provenance.model.statements import Gap, RunBegun, RunDocument, Tool
 from provenance.storage.open import open_store
 
 around = Surroundings(signer=None, clock=lambda: datetime.now(UTC), entropy=os.urandom)
-ledger = LedgerWriter(
-    open_store(sys.argv[1], create=True), run="a" * 32, writer=f"{1:032x}", around=around
-)
+store = open_store(sys.argv[1], create=True)
+ledger = LedgerWriter(store, run="a" * 32, writer=f"{1:032x}", around=around)
 document = RunDocument(
     name="tiny", run="a" * 32, started="2026-01-31T09:30:00.000000Z"
 )
+tool = Tool(name="test", version="1")
 ledger.append(
-    lambda entry: RunBegun(
-        document=document, entry=entry, rank=0, ranks=1, tool=Tool(name="t", version="1")
-    )
+    lambda entry: RunBegun(document=document, entry=entry, rank=0, ranks=1, tool=tool)
 )
 digest = statements.run_digest(document)
 for number in range(10**9):

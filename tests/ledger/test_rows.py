@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import evolve
 from hypothesis import given
-from strategies import gaps, ledger_bodies, run_begun, signed_bodies, steps
 
 from provenance.encoding import merkle, statements
 from provenance.errors import FormatError, LedgerError
 from provenance.ledger import rows
 from provenance.model.statements import Counts, Head
 from provenance.tables.rows import Row
+from strategies import gaps, ledger_bodies, run_begun, signed_bodies, steps
 
 if TYPE_CHECKING:
     from provenance.model.statements import (
@@ -187,7 +187,7 @@ class TestTheStory:
             "started": "2026-01-31T09:30:00.000000Z",
         }
         digest = hashlib.sha256(_spell(document)).hexdigest()
-        predicate = {
+        predicates: dict[str, dict[str, object]] = {
             "run": {
                 "document": document,
                 "rank": 0,
@@ -209,12 +209,12 @@ class TestTheStory:
                 },
                 "uses": [],
             },
-        }[kind]
+        }
         subject = "f" * 64 if foreign and kind != "run" else digest
         payload = _spell(
             {
                 "_type": "https://in-toto.io/Statement/v1",
-                "predicate": {**predicate, "entry": entry},
+                "predicate": predicates[kind] | {"entry": entry},
                 "predicateType": f"urn:training-provenance:{kind}:1",
                 "subject": [{"digest": {"sha256": subject}, "name": "run"}],
             }

@@ -100,7 +100,7 @@ def demo(folder: Path) -> int:
         f"  provenance verify {_argument(release)} {trusted}",
         f"  provenance verify {flipped} {trusted}",
         f"The training script is {shown(example.__file__)}.",
-        "The tutorial (docs/tutorial) does the same by hand, with a script of yours.",
+        "The tutorial, docs/tutorial.md, does the same by hand with a script of yours.",
     )
     return 0
 

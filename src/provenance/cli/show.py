@@ -10,6 +10,7 @@ from rich.tree import Tree
 from provenance.cli import output
 from provenance.cli.output import hint, shown, size
 from provenance.cli.view import View, outcome, read
+from provenance.encoding.paths import spell
 from provenance.model.values import to
 
 if TYPE_CHECKING:
@@ -228,6 +229,10 @@ def _artifact(digest: str, found: Sequence[ArtifactRecorded], graph: Graph) -> J
         "method": first.fingerprint.method,
         "count": first.fingerprint.count,
         "bytes": first.fingerprint.bytes,
+        "files": [
+            {"name": spell(entry.path), "bytes": entry.size, "sha256": entry.sha256}
+            for entry in first.files
+        ],
         "facts": [list(entry) for entry in first.facts],
         "values": [list(entry) for entry in first.values],
         "made_by": [

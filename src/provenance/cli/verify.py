@@ -70,7 +70,7 @@ def verify(
     *,
     as_json: bool,
 ) -> int:
-    r"""Check the files of RELEASE against the signed record that comes with them.
+    """Check the files of RELEASE against the signed record that comes with them.
 
     \b
     Exit codes:
@@ -80,7 +80,7 @@ def verify(
       3 INCOMPLETE  evidence is missing, or nobody whom you trust has signed
       4 ERROR       something could not be read; says nothing about the release
       5 REFUSED     malformed, unsafe, unsupported or over a limit
-    """
+    """  # noqa: D301 (to click, a backspace says: keep these lines as they are)
     with output.progress("verifying", None, quiet=as_json) as tick:
         report = check_bundle(
             release,

@@ -7,15 +7,19 @@ counted and logged.
 
 from __future__ import annotations
 
+# Registers the end of its threads when it loads, which is refused once the interpreter
+# has begun to shut down; the recorder may get to work only then.
+import concurrent.futures.thread  # noqa: F401
 import logging
 import os
 import queue
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
 
-from provenance.errors import ProvenanceError, RecordingError
+from provenance.errors import FileError, ProvenanceError, RecordingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,4 +246,11 @@ class Recorder:
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    """Say what went wrong, without where on this machine: a record is handed on."""
+    said = str(error)
+    if isinstance(error, FileError) and Path(error.path).is_absolute():
+        said = error.reason  # the gap names what it is about
+    home = str(Path("~").expanduser())
+    if len(home) > len("/"):
+        said = said.replace(home, "~")
+    return f"{type(error).__name__}: {said}"

@@ -548,7 +548,8 @@ def _now() -> str:
 def _script() -> Path | None:
     """Return the script that runs, or None in a notebook or an interpreter."""
     place = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(os.path.abspath(place)) if place else None  # noqa: PTH100
+    found = Path(os.path.abspath(place)) if place else None  # noqa: PTH100
+    return found if found is not None and found.is_file() else None
 
 
 def _raw(artifact: Artifact | None) -> bytes | None:
