@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,6 @@ from provenance.storage.open import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from provenance.record.session import Run
 
 Start = "Callable[..., Run]"
 
@@ -79,9 +79,7 @@ class TestAWholeRun:
         assert found["settings"].fingerprint == expected
 
     def test_facts_are_kept_and_those_that_are_none_are_not(self, whole: Any) -> None:
-        facts = {
-            name: values.to(body.facts) for name, body in whole.artifacts.items()
-        }
+        facts = {name: values.to(body.facts) for name, body in whole.artifacts.items()}
         assert facts["corpus"] == {
             "source": "https://example.org",
             "license": "CC0-1.0",
@@ -228,9 +226,7 @@ def test_many_files_are_listed_in_a_manifest(
 class TestGaps:
     """What cannot be recorded leaves a gap, never an exception."""
 
-    def _gap(
-        self, record: Callable[..., Any], what: str, name: str, why: str
-    ) -> None:
+    def _gap(self, record: Callable[..., Any], what: str, name: str, why: str) -> None:
         (gap,) = record().gaps
         assert (gap.what, gap.name) == (what, name)
         assert why in gap.why
@@ -628,7 +624,9 @@ class TestAStoreThatFails:
         found = record()
         assert (found.outcome, found.gaps) == ("completed", [])
         assert {"a.bin", "b.bin", "config"} <= set(found.artifacts)
-        assert "not safe on disk yet" in caplog.text or "not in the store" in caplog.text
+        assert (
+            "not safe on disk yet" in caplog.text or "not in the store" in caplog.text
+        )
 
     def test_a_disk_that_is_full_is_an_error_for_a_strict_run(
         self,
@@ -707,12 +705,18 @@ class TestTheEnd:
         assert record().outcome == "completed"
 
     def test_ending_from_many_threads_ends_once_and_all_wait(
-        self, corpus: Path, start: Start, record: Callable[..., Any]
+        self, here: Path, corpus: Path, start: Start, record: Callable[..., Any]
     ) -> None:
         run = start()
         run.dataset(corpus)
+        head = here / "store" / layout.run_head(run.id, 0, signed=True)
+
+        def end(_: int) -> bool:
+            run.end()
+            return head.exists()
+
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: (run.end(), record().outcome), range(8)))
+            assert all(pool.map(end, range(8)))
         assert record().outcome == "completed"
 
     def test_what_comes_after_the_end_is_logged_and_not_recorded(
@@ -743,14 +747,14 @@ class TestTheEnd:
             made: list[Artifact] = []
 
             def work(run: Any = run, stop: Any = stop, made: Any = made) -> None:
-                while not stop.is_set():
+                while not stop.wait(0.001):
                     made.append(run.config({"n": len(made)}))
 
             threads = [threading.Thread(target=work) for _ in range(3)]
             for thread in threads:
                 thread.start()
-            while len(made) < 50:
-                pass
+            while len(made) < 20:
+                time.sleep(0.001)
             run.end()
             stop.set()
             for thread in threads:

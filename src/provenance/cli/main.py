@@ -76,7 +76,9 @@ def main(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # click and rich exit with 1 when nobody reads the output any more; here, 1
+        # says that a release FAILED.
         # What is still buffered has nowhere to go; do not trip over it on the way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE

@@ -59,6 +59,23 @@ def console() -> Console:
     return Console(markup=False, highlight=False, emoji=False, width=plain)
 
 
+def print_beside(
+    lead: str, text: str, console: Console, *, style: str | None = None
+) -> None:
+    """Print a text behind a lead, and where it is too long go on under itself.
+
+    However a terminal is wide, no line begins with a word of the text.
+    """
+    from rich.table import Table  # noqa: PLC0415 (see the docstring)
+    from rich.text import Text  # noqa: PLC0415
+
+    grid = Table.grid()
+    grid.add_column(width=len(lead), no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(lead, style=style or ""), Text(text))
+    console.print(grid)
+
+
 def hint(text: str) -> None:
     """Say something beside the result."""
     click.echo(text, err=True)

@@ -103,11 +103,12 @@ def _print(report: Report) -> None:
     console.print(f"Verdict: {report.verdict}", style=_STYLES[report.verdict])
     release = report.release
     if release is not None:
-        console.print(
-            f"  release {release.sequence} of {shown(release.line)!r}, "
+        text = (
+            f"release {release.sequence} of {shown(release.line)!r}, "
             f"{release.files:,} files, {output.size(release.bytes)}, "
             f"by the signer's clock {release.time}"
         )
+        output.print_beside("  ", text, console)
     seen: Counter[str] = Counter()
     for finding in sorted(report.findings, key=_worst_first):
         seen[finding.code] += 1
@@ -129,11 +130,11 @@ def _print_finding(finding: Finding, console: Console) -> None:
     if finding.outcome == "warn":
         style = "yellow"
     label = "ok" if finding.outcome == "pass" else finding.outcome
-    console.print(f"  {label:<10} ", style=style, end="")
-    console.print(f"{finding.code} {finding.name}: {shown(finding.sentence)}")
+    text = f"{finding.code} {finding.name}: {shown(finding.sentence)}"
+    output.print_beside(f"  {label:<10} ", text, console, style=style)
     for key, value in finding.evidence.items():
         if key in ("actual", "expected"):
-            console.print(f"             {key}: {shown(value)}")
+            output.print_beside(" " * 13, f"{key}: {shown(value)}", console)
 
 
 def _print_next(report: Report) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 from typing import NoReturn, TypeAlias
 
 from provenance.errors import FormatError, LimitError
@@ -25,7 +26,12 @@ Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 MAX_INT = 2**53 - 1
 MAX_DEPTH = 32
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NO_BRACKET = re.compile(rb"[^\[\]{}]+")
+_OPENS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _LONGEST_INT = 17
+_MAX_KNOWN = 1_000
+_known_names: set[tuple[str, ...]] = set()
 
 
 def encode(value: Json) -> bytes:
@@ -52,21 +58,22 @@ def decode(data: bytes, *, limit: int) -> Json:
     if len(data) > limit:
         what = "length of a JSON document in bytes"
         raise LimitError(what, limit)
+    _check_depth(data)
     try:
-        text = data.decode("utf-8")
         value: Json = json.loads(
-            text, parse_int=_int, parse_float=_no_float, parse_constant=_no_float
+            data.decode("utf-8"),
+            object_hook=_names,
+            parse_int=_int,
+            parse_float=_no_float,
+            parse_constant=_no_float,
         )
-    except RecursionError as error:
-        what = "nesting of a JSON document"
-        raise LimitError(what, MAX_DEPTH) from error
-    except ValueError as error:
+        # Repeated keys, key order, white space, escapes, a byte-order mark and -0
+        # have other canonical bytes than the ones received.
+        same = _dump(value) == data
+    except ValueError as error:  # what json and the decoder raise
         message = f"not a JSON document: {error}"
         raise FormatError(message) from error
-    _check(value, 0)
-    # Repeated keys, key order, white space, escapes, a byte-order mark and -0 have
-    # other canonical bytes than the ones received.
-    if _dump(value) != data:
+    if not same:
         message = "not in canonical form: the same value has another spelling"
         raise FormatError(message)
     return value
@@ -83,12 +90,38 @@ def _dump(value: Json) -> bytes:
     ).encode("utf-8")
 
 
+def _check_depth(data: bytes) -> None:
+    """Bound the nesting before parsing, so that the parser never recurses far."""
+    brackets = _NO_BRACKET.sub(b"", _STRING.sub(b"", data))
+    if max(accumulate(map(_OPENS.__getitem__, brackets)), default=0) > MAX_DEPTH:
+        what = "nesting of a JSON document"
+        raise LimitError(what, MAX_DEPTH)
+
+
+def _names(found: dict[str, Json]) -> dict[str, Json]:
+    """Check the keys of an object; the same few combinations come again and again."""
+    names = tuple(found)
+    if names not in _known_names:
+        for name in names:
+            _check_name(name)
+        if len(_known_names) < _MAX_KNOWN:
+            _known_names.add(names)
+    return found
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not _KEY.fullmatch(name):
+        message = f"{name!r} is not a name of the format"
+        raise FormatError(message)
+
+
 def _int(text: str) -> int:
     """Bound the digits first: int() is quadratic and refuses more than 4,300."""
-    if len(text) > _LONGEST_INT:
-        message = f"the integer {text[:20]}… is out of range"
+    number = int(text) if len(text) <= _LONGEST_INT else MAX_INT + 1
+    if not -MAX_INT <= number <= MAX_INT:
+        message = f"the integer {text[:20]} is out of range"
         raise FormatError(message)
-    return int(text)
+    return number
 
 
 def _no_float(text: str) -> NoReturn:
@@ -98,9 +131,6 @@ def _no_float(text: str) -> NoReturn:
 
 def _check(value: object, depth: int) -> None:
     """Refuse what has no canonical spelling, however deep it lies."""
-    if depth > MAX_DEPTH:
-        what = "nesting of a JSON document"
-        raise LimitError(what, MAX_DEPTH)
     if isinstance(value, str):
         _check_text(value)
     elif value is None or isinstance(value, bool):
@@ -109,14 +139,14 @@ def _check(value: object, depth: int) -> None:
         if not -MAX_INT <= value <= MAX_INT:
             message = f"the integer {value} is out of range"
             raise FormatError(message)
-    elif isinstance(value, list):
-        for item in value:
-            _check(item, depth + 1)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str) or not _KEY.fullmatch(key):
-                message = f"{key!r} is not a name of the format"
-                raise FormatError(message)
+    elif isinstance(value, list | dict):
+        if depth == MAX_DEPTH:
+            what = "nesting of a JSON document"
+            raise LimitError(what, MAX_DEPTH)
+        if isinstance(value, dict):
+            for key in value:
+                _check_name(key)
+        for item in value.values() if isinstance(value, dict) else value:
             _check(item, depth + 1)
     else:
         message = f"a {type(value).__name__} has no canonical spelling"

@@ -28,7 +28,7 @@ def file(*, size: int, sha256: str) -> Fingerprint:
     return Fingerprint(method="file-1", digest=sha256, root=sha256, count=1, bytes=size)
 
 
-def tree(entries: Iterable[FileEntry]) -> Fingerprint:
+def tree(entries: Sequence[FileEntry]) -> Fingerprint:
     """Fingerprint the files under a folder, given sorted by path.
 
     Raises:
@@ -37,7 +37,7 @@ def tree(entries: Iterable[FileEntry]) -> Fingerprint:
     return _of_entries("tree-1", entries)
 
 
-def source(entries: Iterable[FileEntry]) -> Fingerprint:
+def source(entries: Sequence[FileEntry]) -> Fingerprint:
     """Fingerprint source code, its files given sorted by path and with modes.
 
     Raises:
@@ -48,13 +48,12 @@ def source(entries: Iterable[FileEntry]) -> Fingerprint:
 
 def of_values(method: str, values: Values) -> Fingerprint:
     """Fingerprint a configuration, an environment or an evaluation."""
-    leaves = merkle.Tree()
-    size = 0
-    for path, kind, text in values:
-        content = text.encode()
-        size += len(content)
-        leaves.append(fields(b"value-1", path.encode(), kind.encode(), content))
-    return _document(method, leaves, size)
+    leaves = [
+        fields(b"value-1", path.encode(), kind.encode(), text.encode())
+        for path, kind, text in values
+    ]
+    size = sum(len(text.encode()) for _, _, text in values)
+    return _document(method, merkle.root(leaves), count=len(leaves), size=size)
 
 
 def document(fingerprint: Fingerprint) -> dict[str, canonical.Json]:
@@ -79,9 +78,7 @@ def sorted_entries(entries: Iterable[FileEntry]) -> Sequence[FileEntry]:
     return sorted(entries, key=lambda entry: entry.path)
 
 
-def _of_entries(method: str, entries: Iterable[FileEntry]) -> Fingerprint:
-    leaves = merkle.Tree()
-    size = 0
+def _of_entries(method: str, entries: Sequence[FileEntry]) -> Fingerprint:
     last = b""
     for entry in entries:
         if entry.path <= last:
@@ -91,9 +88,9 @@ def _of_entries(method: str, entries: Iterable[FileEntry]) -> Fingerprint:
             message = f"{entry.path!r}: exactly the files of source code have a mode"
             raise FormatError(message)
         last = entry.path
-        size += entry.size
-        leaves.append(_leaf(entry))
-    return _document(method, leaves, size)
+    root = merkle.root(_leaf(entry) for entry in entries)
+    size = sum(entry.size for entry in entries)
+    return _document(method, root, count=len(entries), size=size)
 
 
 def _leaf(entry: FileEntry) -> bytes:
@@ -104,17 +101,13 @@ def _leaf(entry: FileEntry) -> bytes:
     return fields(b"source-leaf-1", entry.path, entry.mode.encode(), size, sha256)
 
 
-def _document(method: str, leaves: merkle.Tree, size: int) -> Fingerprint:
+def _document(method: str, root: bytes, *, count: int, size: int) -> Fingerprint:
     found: dict[str, canonical.Json] = {
         "bytes": size,
-        "count": leaves.size,
+        "count": count,
         "method": method,
-        "root": leaves.root().hex(),
+        "root": root.hex(),
     }
     return Fingerprint(
-        method=method,
-        digest=digest(found),
-        root=leaves.root().hex(),
-        count=leaves.size,
-        bytes=size,
+        method=method, digest=digest(found), root=root.hex(), count=count, bytes=size
     )

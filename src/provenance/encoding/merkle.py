@@ -38,10 +38,15 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def root(leaves: Iterable[bytes]) -> bytes:
     """Return the root over the data of the leaves, read once and in order."""
-    tree = Tree()
-    for data in leaves:
-        tree.append(data)
-    return tree.root()
+    sha256 = hashlib.sha256
+    level = [sha256(b"\x00" + data).digest() for data in leaves]
+    # A node without a sibling moves up as it is. That gives the tree of the standard:
+    # its left subtrees are the largest full ones.
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        parents = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        level = parents + level[len(level) & ~1 :]
+    return level[0] if level else _EMPTY
 
 
 class Tree:

@@ -83,10 +83,8 @@ def parse(name: str) -> bytes:
     Raises:
         BadNameError: not what `spell` would write, for any path.
     """
-    if "%" not in name and name.isascii():
-        plain = name.encode("ascii")
-        spell(plain)
-        return plain
+    if _PLAIN.fullmatch(name):
+        return name.encode("ascii")
     path = bytearray()
     at = 0
     try:

@@ -75,9 +75,10 @@ def encode(body: LedgerBody | SignedBody) -> bytes:
     """
     kind = kind_of(body)
     predicate = _predicate(body)
+    files = (_file_subject(entry) for entry in _files_of(body))
     subjects: list[canonical.Json] = [
         {"digest": {"sha256": subject.digest}, "name": subject.name}
-        for subject in _subjects(body, predicate)
+        for subject in (*_own_subjects(body, predicate), *files)
     ]
     return canonical.encode(
         {
@@ -110,11 +111,10 @@ def decode(payload: bytes, *, limit: int = MAX_LEDGER_STATEMENT) -> Statement:
         raise FormatError(message)
     kind, body = _read_body(_text(outer["predicateType"]), outer["predicate"], subjects)
     if not isinstance(body, Opaque):
-        # What the body implies must be exactly what the statement says it is about.
-        predicate = outer["predicate"]
-        if not isinstance(predicate, dict):  # pragma: no cover (read above)
-            raise FormatError(kind)
-        if _subjects(body, predicate) != subjects:
+        # What the body implies must be what the statement says it is about. Subjects
+        # that name files follow from the body by themselves: it was read from them.
+        own = _own_subjects(body, outer["predicate"])
+        if subjects[: len(subjects) - len(_files_of(body))] != own:
             message = f"the subjects of this {kind} statement do not follow from it"
             raise FormatError(message)
     return Statement(id=statement_id(payload), kind=kind, subjects=subjects, body=body)
@@ -138,7 +138,10 @@ def run_digest(document: RunDocument) -> str:
 # Subjects: what each kind of statement is about.
 
 
-def _subjects(body: LedgerBody | SignedBody, predicate: Object) -> tuple[Subject, ...]:
+def _own_subjects(
+    body: LedgerBody | SignedBody, predicate: canonical.Json
+) -> tuple[Subject, ...]:
+    """Return the subjects of a statement, without those that name files."""
     match body:
         case RunBegun():
             return (Subject(name="run", digest=run_digest(body.document)),)
@@ -150,16 +153,19 @@ def _subjects(body: LedgerBody | SignedBody, predicate: Object) -> tuple[Subject
                 for product in body.products
             ) or (Subject(name="run", digest=body.document),)
         case ArtifactRecorded():
-            own = Subject(name=body.name, digest=body.fingerprint.digest)
-            return (own, *(_file_subject(entry) for entry in body.files))
+            return (Subject(name=body.name, digest=body.fingerprint.digest),)
         case Head() | RunHead():
             return (Subject(name=kind_of(body), digest=_digest_of(predicate)),)
         case Release():
-            own = Subject(name=body.line, digest=_digest_of(predicate))
-            return (own, *(_file_subject(entry) for entry in body.files))
+            return (Subject(name=body.line, digest=_digest_of(predicate)),)
 
 
-def _digest_of(predicate: Object) -> str:
+def _files_of(body: LedgerBody | SignedBody) -> tuple[FileEntry, ...]:
+    """Return the files that are subjects of a statement, after its own."""
+    return body.files if isinstance(body, ArtifactRecorded | Release) else ()
+
+
+def _digest_of(predicate: canonical.Json) -> str:
     return hashlib.sha256(canonical.encode(predicate)).hexdigest()
 
 
@@ -638,7 +644,7 @@ def _object(value: canonical.Json, names: tuple[str, ...]) -> Object:
     if not isinstance(value, dict):
         message = f"expected an object with the fields {', '.join(names)}"
         raise FormatError(message)
-    if value.keys() != set(names):
+    if tuple(value) != names:  # both are sorted
         wrong = sorted(value.keys() ^ set(names))
         message = f"unknown or missing fields: {', '.join(wrong)[:200]}"
         raise FormatError(message)

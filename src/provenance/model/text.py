@@ -39,6 +39,8 @@ def check_text(value: object) -> None:
     if not isinstance(value, str) or not value:
         message = f"{_short(value)} is not a text, or is an empty one"
         raise FormatError(message)
+    if value.isascii() and len(value) <= MAX_TEXT:
+        return
     try:
         size = len(value.encode("utf-8"))
     except UnicodeEncodeError as error:

@@ -548,8 +548,10 @@ def _now() -> str:
 def _script() -> Path | None:
     """Return the script that runs, or None in a notebook or an interpreter."""
     place = getattr(sys.modules.get("__main__"), "__file__", None)
-    found = Path(os.path.abspath(place)) if place else None  # noqa: PTH100
-    return found if found is not None and found.is_file() else None
+    # Unlike `Path.is_file`, this raises nothing: it may be out of our reach by now.
+    if place is None or not os.path.isfile(place):  # noqa: PTH113
+        return None
+    return Path(os.path.abspath(place))  # noqa: PTH100 (links stay as they are)
 
 
 def _raw(artifact: Artifact | None) -> bytes | None:

@@ -1,0 +1,144 @@
+"""A checkpoint is what it was when it was handed over, or it is not recorded."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from provenance.errors import ChangedError
+from provenance.record import held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from provenance.record.session import Run
+
+
+@pytest.fixture
+def weights(here: Path) -> Path:
+    path = here / "weights.bin"
+    path.write_bytes(b"abc")
+    return path
+
+
+def _hold(path: Path) -> held.Held:
+    found = held.hold(lambda: path)
+    assert found is not None
+    return found
+
+
+ABC = hashlib.sha256(b"abc").hexdigest()
+
+
+@pytest.mark.parametrize("how", ["deleted", "renamed", "replaced", "linked"])
+def test_what_becomes_of_its_name_does_not_matter(weights: Path, how: str) -> None:
+    found = _hold(weights)
+    if how == "deleted":
+        weights.unlink()
+    elif how == "renamed":
+        weights.rename(weights.with_name("old.bin"))
+    elif how == "replaced":
+        weights.with_name("new.bin").write_bytes(b"new")
+        weights.with_name("new.bin").replace(weights)
+    else:
+        weights.with_name("link.bin").hardlink_to(weights)
+    assert found.read("weights.bin").sha256 == ABC
+
+
+def test_a_name_that_changes_while_it_is_read_does_not_matter(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _hold(weights)
+    pread = os.pread
+    renamed = []
+
+    def rename(fd: int, size: int, offset: int) -> bytes:
+        if not renamed:
+            renamed.append(weights.rename(weights.with_name("old.bin")))
+        return pread(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", rename)
+    assert found.read("weights.bin").sha256 == ABC
+    assert renamed
+
+
+def test_a_link_to_a_file_is_that_file(weights: Path) -> None:
+    link = weights.with_name("latest")
+    link.symlink_to(weights)
+    found = _hold(link)
+    link.unlink()
+    assert found.read("latest").sha256 == ABC
+
+
+@pytest.mark.parametrize("content", [b"abcd", b"ab", b"xyz", b""])
+def test_bytes_that_change_are_an_error(weights: Path, content: bytes) -> None:
+    found = _hold(weights)
+    weights.write_bytes(content)
+    os.utime(weights, ns=(1, 1))
+    with pytest.raises(ChangedError):
+        found.read("weights.bin")
+
+
+def test_what_is_no_file_is_not_held(here: Path) -> None:
+    os.mkfifo(here / "pipe")
+    for path in (here, here / "pipe", here / "nothing"):
+        assert held.hold(lambda path=path: path) is None  # type: ignore[misc]
+
+
+def test_only_so_many_are_held_and_all_are_let_go(weights: Path) -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    found = [held.hold(lambda: weights) for _ in range(held.MAX_HELD + 5)]
+    assert found.count(None) == 5
+    first = found[0]
+    assert first is not None
+    first.read("weights.bin")
+    assert held.hold(lambda: weights) is not None
+    del first
+    found.clear()
+    gc.collect()
+    assert None not in [held.hold(lambda: weights) for _ in range(held.MAX_HELD)]
+    gc.collect()
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_checkpoint_that_is_rotated_away_is_recorded(
+    here: Path, start: Callable[..., Run], record: Callable[..., Any]
+) -> None:
+    with start() as run, run.step("train") as step:
+        for number in range(100):
+            (here / "last.bin").write_bytes(str(number).encode())
+            step.checkpoint(here / "last.bin", step=number, name=f"step-{number}")
+            (here / "last.bin").unlink()
+    found = record()
+    gaps = {gap.name for gap in found.gaps}
+    for number in range(100):
+        body = found.artifacts.get(f"step-{number}")
+        if body is None:
+            assert f"step-{number}" in gaps  # more were waiting than may be held
+        else:
+            digest = hashlib.sha256(str(number).encode()).hexdigest()
+            assert body.fingerprint.digest == digest
+    assert len(found.artifacts) >= held.MAX_HELD
+    assert found.outcome == "completed"
+
+
+def test_a_checkpoint_that_is_overwritten_is_never_taken_for_the_first(
+    here: Path, start: Callable[..., Run], record: Callable[..., Any]
+) -> None:
+    path = here / "last.bin"
+    with start() as run, run.step("train") as step:
+        run._recorder.put("step", "wait", lambda _: path.exists() and None)
+        path.write_bytes(b"one")
+        first = step.checkpoint(path, step=1)
+        path.write_bytes(b"second")
+        second = step.checkpoint(path, step=2)
+    assert first.digest in {None, hashlib.sha256(b"one").hexdigest()}
+    assert second.digest == hashlib.sha256(b"second").hexdigest()
+    assert len(record().gaps) == (first.digest is None)
