@@ -365,7 +365,29 @@ class TestSelfContradictions:
 
     def test_a_manifest_that_was_read_is_compared(self) -> None:
         manifest = model.Manifest(bytes=1, sha256=DIGEST)
-        large = evolve(TREE, files=(), manifest=manifest)
-        statements.check_fingerprint(large, FILES)
+        many = tuple(
+            FileEntry(path=b"%05d" % at, size=1, sha256=DIGEST) for at in range(10_001)
+        )
+        large = evolve(
+            TREE, fingerprint=fingerprints.tree(many), files=(), manifest=manifest
+        )
+        statements.check_fingerprint(large, many)
+        other = (*many[:-1], FileEntry(path=b"x", size=1, sha256=DIGEST))
         with pytest.raises(FormatError, match="does not follow"):
-            statements.check_fingerprint(large, FILES[:1])
+            statements.check_fingerprint(large, other)
+        with pytest.raises(FormatError, match="where the format does not"):
+            statements.check_fingerprint(large, many[:1])
+
+    def test_a_manifest_is_needed_for_many_files_and_for_long_names(self) -> None:
+        def needed(path: bytes, count: int) -> bool:
+            entries = [
+                FileEntry(path=path + b"%05d" % at, size=1, sha256=DIGEST)
+                for at in range(count)
+            ]
+            return statements.needs_manifest(entries)
+
+        assert not needed(b"a", 10_000)
+        assert needed(b"a", 10_001)
+        assert needed(b"a" * 300, 4_000)
+        assert needed(b"\xff" * 1_400, 1)
+        assert not needed(b"", 0)
