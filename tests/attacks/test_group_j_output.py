@@ -262,6 +262,10 @@ def patched(patch: str, *arguments: object) -> subprocess.CompletedProcess[bytes
     )
 
 
+def words(release: Path, made: Made, options: list[str]) -> list[str]:
+    return [*COMMAND, "verify", str(release), "--trust", str(made.trust), *options]
+
+
 def check_closed(done: subprocess.CompletedProcess[bytes], *codes: int) -> None:
     """Whatever happened, it neither passed nor was it held against the release."""
     assert done.returncode in codes, done
@@ -332,7 +336,7 @@ provenance.cli.verify.check_bundle = fail
         self, release: Path, made: Made, options: list[str]
     ) -> None:
         process = subprocess.Popen(
-            [*COMMAND, "verify", str(release), "--trust", str(made.trust), *options],
+            words(release, made, options),
             stdout=subprocess.PIPE,
         )
         while process.poll() is None:
@@ -350,7 +354,7 @@ provenance.cli.verify.check_bundle = fail
         self, release: Path, made: Made, options: list[str]
     ) -> None:
         process = subprocess.Popen(
-            [*COMMAND, "verify", str(release), "--trust", str(made.trust), *options],
+            words(release, made, options),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -384,10 +388,10 @@ provenance.cli.verify.check_bundle = fail
     def test_attack_114_there_is_no_output(
         self, release: Path, made: Made, options: list[str]
     ) -> None:
-        words = [*COMMAND, "verify", str(release), "--trust", str(made.trust), *options]
         # A shell that closes standard output before it starts the command.
+        closing = ["/bin/sh", "-c", 'exec "$@" >&-', "sh"]
         done = subprocess.run(
-            ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *words],
+            [*closing, *words(release, made, options)],
             check=False,
             timeout=60,
             capture_output=True,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provenance.errors import ChangedError
+from provenance.fingerprint import files
 from provenance.record import held
 
 if TYPE_CHECKING:
@@ -54,15 +55,15 @@ def test_a_name_that_changes_while_it_is_read_does_not_matter(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = _hold(weights)
-    pread = os.pread
-    renamed = []
+    read = files._read
+    renamed: list[Path] = []
 
     def rename(fd: int, size: int, offset: int) -> bytes:
         if not renamed:
             renamed.append(weights.rename(weights.with_name("old.bin")))
-        return pread(fd, size, offset)
+        return read(fd, size, offset)
 
-    monkeypatch.setattr(os, "pread", rename)
+    monkeypatch.setattr(files, "_read", rename)
     assert found.read("weights.bin").sha256 == ABC
     assert renamed
 
@@ -92,7 +93,7 @@ def test_what_is_no_file_is_not_held(here: Path) -> None:
 
 def test_only_so_many_are_held_and_all_are_let_go(weights: Path) -> None:
     gc.collect()
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    lowest = _lowest_free_descriptor()
     found = [held.hold(lambda: weights) for _ in range(held.MAX_HELD + 5)]
     assert found.count(None) == 5
     first = found[0]
@@ -104,8 +105,13 @@ def test_only_so_many_are_held_and_all_are_let_go(weights: Path) -> None:
     gc.collect()
     assert None not in [held.hold(lambda: weights) for _ in range(held.MAX_HELD)]
     gc.collect()
-    if before:
-        assert len(os.listdir("/proc/self/fd")) == before
+    assert _lowest_free_descriptor() == lowest
+
+
+def _lowest_free_descriptor() -> int:
+    found = os.open(os.devnull, os.O_RDONLY)
+    os.close(found)
+    return found
 
 
 def test_a_checkpoint_that_is_rotated_away_is_recorded(
@@ -134,7 +140,6 @@ def test_a_checkpoint_that_is_overwritten_is_never_taken_for_the_first(
 ) -> None:
     path = here / "last.bin"
     with start() as run, run.step("train") as step:
-        run._recorder.put("step", "wait", lambda _: path.exists() and None)
         path.write_bytes(b"one")
         first = step.checkpoint(path, step=1)
         path.write_bytes(b"second")

@@ -321,8 +321,10 @@ def test_a_folder_that_may_not_be_read_is_a_gap(
         f"""
         import os
         from pathlib import Path
-        from provenance.record import journal  # another user may not import it
         here = Path({str(public)!r})
+        # What another user may not be able to import is loaded now.
+        with provenance.start("first", store=here / "first") as run:
+            run.dataset(here / "no such corpus")
         if os.geteuid() == 0:
             os.setuid(65534)
         run = provenance.start("tiny", store=here / "store", code=here / "train.py")

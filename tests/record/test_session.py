@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
@@ -27,8 +27,9 @@ from provenance.storage.open import open_store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from provenance.record.session import Run
 
-Start = "Callable[..., Run]"
+    Start: TypeAlias = Callable[..., Run]
 
 
 def _write(path: Path, content: bytes = b"to be or not to be") -> Path:
@@ -150,7 +151,8 @@ class TestAWholeRun:
     ) -> None:
         signer = keys.load_signer(key_file)
         data = (here / "store" / whole.run.head.path).read_bytes()
-        assert envelope.verify(envelope.parse(data), [signer.public])
+        found = envelope.verify(envelope.parse(data), [signer.public])
+        assert found.id == whole.run.head.key
 
     def test_the_spool_is_gone(self, whole: Any, here: Path) -> None:
         assert whole.outcome
@@ -352,9 +354,8 @@ class TestGaps:
     def test_a_role_that_does_not_exist(
         self, corpus: Path, start: Start, record: Callable[..., Any]
     ) -> None:
-        with start() as run:
-            with run.step("train", uses=[(run.dataset(corpus), "fuel")]):
-                pass
+        with start() as run, run.step("train", uses=[(run.dataset(corpus), "fuel")]):
+            pass
         self._gap(record, "step", "train", "'fuel' is not a role")
 
     def test_an_evaluation_of_what_was_not_recorded(
@@ -428,6 +429,30 @@ class TestGaps:
             run.dataset(corpus, name="\ud800")
             run.dataset(corpus, name=no_name)
         assert [gap.name for gap in record().gaps] == [r"\ud800", "5"]
+
+    def test_reasons_do_not_say_where_on_this_machine(
+        self,
+        here: Path,
+        start: Start,
+        record: Callable[..., Any],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("HOME", str(here))
+        with start() as run:
+            run.dataset(here / "nothing")
+        assert str(here) not in record().gaps[0].why
+
+    def test_a_user_without_a_home_is_no_reason_to_hang(
+        self, start: Start, record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unknown(_: int) -> None:
+            raise KeyError
+
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("pwd.getpwuid", unknown)
+        with start() as run:
+            assert run.dataset("nothing").digest is None
+        assert len(record().gaps) == 1
 
     def test_gaps_are_logged(
         self, start: Start, caplog: pytest.LogCaptureFixture
@@ -628,6 +653,27 @@ class TestAStoreThatFails:
             "not safe on disk yet" in caplog.text or "not in the store" in caplog.text
         )
 
+    def test_what_a_full_store_has_no_room_for_is_counted(
+        self, start: Start, record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not even gaps are taken then, but the last one says how many there were."""
+        monkeypatch.setattr("provenance.ledger.writer.MAX_SEGMENT_ROWS", 4)
+
+        def full(_: object, path: str, __: bytes) -> None:
+            raise StorageError(path, "No space left on device")
+
+        run = start()
+        with monkeypatch.context() as patch:
+            patch.setattr("provenance.storage.local.LocalStore.put_new", full)
+            made = [run.config({"n": number}) for number in range(20)]
+            lost = [artifact.digest for artifact in made].count(None)
+        run.end()
+        found = record()
+        assert lost > 10
+        (gap,) = found.gaps
+        assert gap.why.startswith(f"{lost} events")
+        assert found.outcome == "completed"
+
     def test_a_disk_that_is_full_is_an_error_for_a_strict_run(
         self,
         here: Path,
@@ -638,18 +684,19 @@ class TestAStoreThatFails:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        with start(strict=True) as run, run.step("train") as step:
-            with monkeypatch.context() as patch:
-                patch.setattr(os, "fsync", full)
-                with pytest.raises(RecordingError, match="No space left"):
-                    step.checkpoint(_write(here / "b.bin", b"b"), step=2)
-                with pytest.raises(RecordingError, match="No space left"):
-                    run.config({"lr": 1})
+        run = start(strict=True)
+        step = run.step("train")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            with pytest.raises(RecordingError, match="No space left"):
+                step.checkpoint(_write(here / "b.bin", b"b"), step=2)
+            with pytest.raises(RecordingError, match="No space left"):
+                run.config({"lr": 1})
+        run.end()
         assert record().outcome == "completed"
 
     def test_a_disk_that_is_full_at_the_end_leaves_the_spool_to_the_next_run(
         self,
-        here: Path,
         start: Start,
         records: Callable[..., Any],
         monkeypatch: pytest.MonkeyPatch,

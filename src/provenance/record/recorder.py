@@ -250,7 +250,8 @@ def _reason(error: BaseException) -> str:
     said = str(error)
     if isinstance(error, FileError) and Path(error.path).is_absolute():
         said = error.reason  # the gap names what it is about
-    home = str(Path("~").expanduser())
+    # Unlike that of `Path`, this one knows what to do where nobody has a home.
+    home = os.path.expanduser("~")  # noqa: PTH111
     if len(home) > len("/"):
         said = said.replace(home, "~")
     return f"{type(error).__name__}: {said}"
