@@ -68,9 +68,7 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(
-    tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> Work:
+def work(tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("PROVENANCE_KEY", raising=False)

@@ -445,10 +445,11 @@ def _write_bundle(root: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _move(stage: Path, target: Path) -> None:
+    whole = Path(os.path.abspath(target))  # noqa: PTH100 (`.` cannot be replaced)
     try:
-        if target.exists():
-            target.rmdir()  # it is empty, or this fails and nothing is lost
-        stage.rename(target)
+        if whole.exists():
+            whole.rmdir()  # it is empty, or this fails and nothing is lost
+        stage.rename(whole)
     except OSError as error:
         message = f"cannot put the release at {str(target)!r}: {error.strerror}"
         raise ReleaseError(message) from error

@@ -17,15 +17,16 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from attrs import frozen
-
+from provenance.encoding import paths
 from provenance.errors import ChangedError, UnreadableError
 from provenance.fingerprint import opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from provenance.fingerprint.folders import Folders
 
 Progress: TypeAlias = Callable[[int], None]
 """Is told how many bytes were read since the last call; from any thread."""
@@ -36,8 +37,7 @@ PIECE = 256 * 1024
 _Read: TypeAlias = Callable[[int, int, int], bytes]
 
 
-@frozen
-class Digests:
+class Digests(NamedTuple):
     """What was read from one file.
 
     Attributes:
@@ -103,6 +103,39 @@ def hash_descriptor(
         reason = "this system cannot read beside an open file; hash it by its path"
         raise UnreadableError(name, reason)
     return hash_own(descriptor, name=name, progress=progress)
+
+
+def hash_under(
+    reach: Folders,
+    path: bytes,
+    *,
+    size: int,
+    follow: bool = False,
+    blob: str | None = None,
+    progress: Progress | None = None,
+) -> Digests:
+    """Hash a file that was listed, reached once more from the root of the listing.
+
+    Args:
+        reach: the folders under that root.
+        path: raw bytes of the path relative to it.
+        size: what the file was seen to have.
+        follow: whether its name may be a symbolic link.
+        blob: `sha1` or `sha256` for git's id of the content as well.
+        progress: is told how many bytes were read.
+
+    Raises:
+        NotRegularError: a link (unless followed), folder, FIFO, socket or device.
+        ChangedError: the content changed while it was read, or has another size.
+        UnreadableError: the operating system refused.
+    """
+    descriptor = reach.open(path, follow=follow)
+    try:
+        return hash_own(
+            descriptor, name=paths.show(path), size=size, blob=blob, progress=progress
+        )
+    finally:
+        os.close(descriptor)
 
 
 def hash_own(

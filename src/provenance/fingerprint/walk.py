@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from attrs import field, frozen, validators
 
@@ -59,8 +59,7 @@ class WalkOptions:
     exclude: frozenset[bytes] = frozenset()
 
 
-@frozen
-class Listed:
+class Listed(NamedTuple):
     """A file that a walk has seen.
 
     Attributes:
