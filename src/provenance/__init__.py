@@ -14,11 +14,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 from provenance.errors import ProvenanceError
-from provenance.record.artifact import Artifact
-from provenance.record.session import Run, Step, current, start
 
 if TYPE_CHECKING:
     from provenance.bundle.build import release as release
+    from provenance.record.artifact import Artifact as Artifact
+    from provenance.record.session import Run as Run
+    from provenance.record.session import Step as Step
+    from provenance.record.session import current as current
+    from provenance.record.session import start as start
 
 __all__ = [
     "Artifact",
@@ -31,10 +34,22 @@ __all__ = [
 ]
 
 
+_HOMES = {
+    "Artifact": "provenance.record.artifact",
+    "Run": "provenance.record.session",
+    "Step": "provenance.record.session",
+    "current": "provenance.record.session",
+    "release": "provenance.bundle.build",
+    "start": "provenance.record.session",
+}
+
+
 def __getattr__(name: str) -> object:
-    """Load what is heavy when it is asked for: releasing needs tables and signing."""
-    if name == "release":
-        return importlib.import_module("provenance.bundle.build").release
+    """Load what is asked for: who only verifies needs nothing of what records."""
+    if name in _HOMES:
+        found: object = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = found  # the next time it is simply there
+        return found
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version(
             "training-provenance"

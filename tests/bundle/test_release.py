@@ -263,7 +263,16 @@ class TestWhatCannotBeReleased:
         work.train()
         segment = next((work.store / "runs").rglob("rows-*.parquet"))
         segment.unlink()
-        self._refused(work, LedgerError, ".")
+        self._refused(work, LedgerError, "cannot be read")
+
+    def test_another_run_that_contradicts_itself_is_left_out(self, work: Work) -> None:
+        work.train()
+        segment = next((work.store / "runs").rglob("rows-*.parquet"))
+        segment.unlink()
+        good = work.train()
+        done = work.release(run=good)
+        assert done.runs == (good,)
+        assert "cannot be read" in done.problems[0]
 
     def test_files_that_change_meanwhile(self, work: Work) -> None:
         work.train()

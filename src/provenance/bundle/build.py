@@ -21,7 +21,7 @@ from attrs import frozen
 
 from provenance.bundle import parts, payload
 from provenance.encoding import fingerprints, paths, statements
-from provenance.errors import ReleaseError, UsageError
+from provenance.errors import FormatError, LedgerError, ReleaseError, UsageError
 from provenance.graph import build
 from provenance.ledger import layout, reader, recover
 from provenance.ledger.writer import Surroundings, put_run_head
@@ -65,6 +65,8 @@ class Released:
         runs: ids of the runs in the bundle.
         explained: payload files that the record explains.
         unexplained: payload files that are signed and nothing more.
+        problems: what is wrong with other runs of the store; they are left out, even
+            where this one was made from what they made.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class Released:
     runs: tuple[str, ...]
     explained: tuple[str, ...]
     unexplained: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 def release(
@@ -120,10 +123,14 @@ def release(
     )
     before = _before(after, line)
     opened = open_store(store, create=False)
+    problems: list[str] = []
     with Reader() as tables:
-        recover.recover(opened, tables, around)
-        runs = reader.read_runs(opened, tables)
-        chosen = reader.find_run(runs, run)
+        try:
+            recover.recover(opened, tables, around)
+        except (FormatError, LedgerError) as error:
+            problems.append(str(error))
+        runs = reader.read_runs(opened, tables, on_problem=problems.append)
+        chosen = _choose(runs, run, problems)
         needed = [_bind(opened, one, tables, around) for one in related(runs, chosen)]
         manifests = _manifests(opened, needed, tables)
     graph = build.with_manifests(
@@ -161,7 +168,17 @@ def release(
         runs=tuple(one.id for one in needed),
         explained=tuple(name for name in names if name in explained),
         unexplained=tuple(name for name in names if name not in explained),
+        problems=tuple(problems),
     )
+
+
+def _choose(runs: list[RecordedRun], wanted: str, problems: list[str]) -> RecordedRun:
+    """Return the run to release, unless a run that cannot be read may be meant."""
+    readable = any(one.id.startswith(wanted) for one in runs)
+    if problems and (wanted == "latest" or not readable):
+        message = f"{'; '.join(problems)}. To release another run, name it by its id"
+        raise LedgerError(message)
+    return reader.find_run(runs, wanted)
 
 
 def related(runs: Sequence[RecordedRun], chosen: RecordedRun) -> list[RecordedRun]:

@@ -75,4 +75,6 @@ def release(
     click.echo(f"  explained  {len(done.explained)} files, by {len(done.runs)} run(s)")
     for name in done.unexplained:
         click.echo(f"  unexplained: {shown(name)}")
+    for problem in done.problems:
+        hint(f"left out: {shown(problem)}")
     hint(f"next: provenance verify {shown(str(done.path))} --trust trust.toml")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from provenance.bundle import parts
+from provenance.cli.output import hint, shown
 from provenance.graph import build
 from provenance.ledger import reader
 from provenance.model.statements import RunEnded
@@ -41,7 +42,11 @@ def read(place: str) -> View:
     is_release = bundle.is_dir()
     store = open_store(bundle if is_release else place, create=False)
     with Reader() as tables:
-        runs = reader.read_runs(store, tables)
+        runs = reader.read_runs(
+            store,
+            tables,
+            on_problem=lambda problem: hint(f"left out: {shown(problem)}"),
+        )
     graph = build.build(ledger.statements for run in runs for ledger in run.ledgers)
     return View(runs=tuple(runs), graph=graph, is_release=is_release)
 

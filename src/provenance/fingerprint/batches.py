@@ -91,10 +91,8 @@ def hash_listed(
     task = _Task(root, blob, progress)
     own = Helper()
     try:
-        if workers == 1 or blob or not pays(wanted):
-            helper = None
-        else:
-            helper = helper or own
+        alone = workers == 1 or blob is not None or not pays(wanted)
+        helper = None if alone else helper or own
         yield from _in_order(task, _batches(wanted), workers, helper)
     finally:
         task.stopped.set()

@@ -57,7 +57,8 @@ _ERRORS: dict[str, type[FileError]] = {
 }
 _DIGEST = re.compile("[0-9a-f]{64}")
 _START = (
-    f"import sys; sys.path.append(sys.argv[1]); from {__name__} import main; main()"
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from provenance.fingerprint import helper; helper.main()"
 )
 
 
@@ -205,7 +206,7 @@ def _line(value: object) -> bytes:
 def _read(line: bytes, count: int) -> Results | None:
     """Return what an answer says about so many files; None if it is no such answer."""
     try:
-        values = json.loads(line)
+        values = json.loads(line) if line.endswith(b"\n") else None
     except (ValueError, RecursionError):
         return None
     if type(values) is not list or len(values) != count:
@@ -217,8 +218,9 @@ def _read(line: bytes, count: int) -> Results | None:
 
 def _result(value: Any) -> Digests | FileError | None:
     match value:
-        case [int() as size, str() as sha256] if _DIGEST.fullmatch(sha256):
-            return Digests(size, sha256)
+        case [int() as size, str() as sha256]:
+            good = type(size) is int and _DIGEST.fullmatch(sha256)
+            return Digests(size, sha256) if good else None
         case [str() as kind, str() as path, str() as reason] if kind in _ERRORS:
             return _ERRORS[kind](path, reason)
         case _:

@@ -12,13 +12,20 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from provenance.encoding import merkle, statements
-from provenance.errors import LedgerError, UsageError
+from provenance.errors import (
+    FormatError,
+    LedgerError,
+    SignatureError,
+    UsageError,
+)
 from provenance.ledger import layout, rows, spool
 from provenance.ledger.writer import continuation
 from provenance.model.statements import BoundHead, Head, RunBegun, RunHead, Statement
 from provenance.signing import envelope
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from provenance.storage.store import Store
     from provenance.tables.read import Reader
     from provenance.tables.rows import Row
@@ -115,19 +122,36 @@ def run_ids(store: Store) -> list[str]:
     )
 
 
-def read_runs(store: Store, reader: Reader) -> list[RecordedRun]:
+def read_runs(
+    store: Store,
+    reader: Reader,
+    *,
+    on_problem: Callable[[str], None] | None = None,
+) -> list[RecordedRun]:
     """Read all runs of a store, oldest first.
 
+    Args:
+        store: where they are.
+        reader: parses the segments.
+        on_problem: is told of each run that contradicts itself or is malformed, and
+            the others are read. Without it the first one is raised.
+
     Raises:
-        LedgerError: one contradicts itself.
-        FormatError: a file in it is malformed.
+        LedgerError: a run contradicts itself, or a file in it is malformed.
         StorageError: the store cannot be read.
     """
-    runs = [
-        run
-        for run_id in run_ids(store)
-        if (run := read_run(store, run_id, reader)).ledgers
-    ]
+    runs: list[RecordedRun] = []
+    for run_id in run_ids(store):
+        try:
+            run = read_run(store, run_id, reader)
+            # Each ledger was read with `begun`, so whoever gets the run may ask too.
+            if run.ledgers:
+                runs.append(run)
+        except (FormatError, LedgerError, SignatureError) as error:
+            message = f"the run {run_id} cannot be read: {error}"
+            if on_problem is None:
+                raise LedgerError(message) from error
+            on_problem(message)
     return sorted(runs, key=lambda run: (run.begun.document.started, run.id))
 
 

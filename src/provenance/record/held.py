@@ -16,7 +16,6 @@ matter. Bytes that change under the descriptor do, and are an error.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ MAX_HELD = 64
 """Files held at a time: descriptors belong to the training, not to us."""
 
 _ATTEMPTS = 3
-_free = threading.BoundedSemaphore(MAX_HELD)
+_open: set[int] = set()
 
 
 class Held:
@@ -41,6 +40,7 @@ class Held:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        _open.add(descriptor)
         self._let_go = weakref.finalize(self, _close, descriptor)
         self._then = self._state()
 
@@ -76,8 +76,9 @@ class Held:
 
 
 def _close(descriptor: int) -> None:
+    # No lock: this may run at any moment, when a file is forgotten.
+    _open.discard(descriptor)
     os.close(descriptor)
-    _free.release()
 
 
 def hold(place: Callable[[], Path]) -> Held | None:
@@ -86,12 +87,12 @@ def hold(place: Callable[[], Path]) -> Held | None:
     That is a folder, whatever cannot be opened (reading it will say why), one more
     than `MAX_HELD` files, and every file where the system has no `pread`.
     """
-    if not hasattr(os, "pread") or not _free.acquire(blocking=False):
+    if not hasattr(os, "pread") or len(_open) >= MAX_HELD:
         return None
     try:
         path = place()
         opening.check_regular(path.stat().st_mode, name=path.name)
-        return Held(opening.open_file(os.fspath(path), name=path.name, follow=True))
+        found = opening.open_file(os.fspath(path), name=path.name, follow=True)
     except (FileError, OSError, TypeError, ValueError):
-        _free.release()
         return None
+    return Held(found)

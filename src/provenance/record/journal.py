@@ -101,7 +101,7 @@ class Journal:
 
     def _begin(self, options: Options, trouble: KeyFileError | None) -> None:
         document = RunDocument(
-            name=options.name, run=options.run, started=options.started
+            name=_words(options.name), run=options.run, started=options.started
         )
         self._document = statements.run_digest(document)
         self._writer.append(

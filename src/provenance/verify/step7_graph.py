@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import evolve
-
 from provenance.graph import build, rules
 
 if TYPE_CHECKING:
@@ -29,19 +27,7 @@ def check_graph(story: Story, findings: Findings) -> Graph | None:
     _remark(graph, findings)
     sentence = f"{len(graph.activities):,} steps, none made from what came later"
     findings.add("PV700", "graph", sentence)
-    return with_manifests(graph, story)
-
-
-def with_manifests(graph: Graph, story: Story) -> Graph:
-    """Let the files in manifests join, as those in statements do."""
-    if not story.manifests:
-        return graph
-    holders = {digest: list(found) for digest, found in graph.holders.items()}
-    for artifact, entries in story.manifests.items():
-        for entry in entries:
-            if entry.sha256 != build.EMPTY_FILE:
-                holders.setdefault(entry.sha256, []).append(artifact)
-    return evolve(graph, holders=holders)
+    return build.with_manifests(graph, story.manifests)
 
 
 def _remark(graph: Graph, findings: Findings) -> None:
