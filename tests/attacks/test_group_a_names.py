@@ -103,7 +103,7 @@ def test_attack_004_an_extra_file(release: Path, check: Check, name: str) -> Non
 
 
 class TestAttack004WhatTheCheckerAllows:
-    """Row 4: a profile or an explicit --ignore permits it and is printed."""
+    """A profile or an explicit --ignore permits it and is printed."""
 
     def test_attack_004_an_ignored_name_is_told(
         self, release: Path, check: Check

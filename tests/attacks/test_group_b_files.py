@@ -168,7 +168,7 @@ def shrinking(path: Path) -> None:
 def changing(path: Path) -> None:
     before = path.stat()
     path.write_bytes(path.read_bytes()[::-1])
-    # Row 24: the same size, and the old time restored.
+    # The same size, and the old time restored.
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 

@@ -553,7 +553,7 @@ def test_attack_053_several_steps_claim_one_product(forge: Forge, check: Check) 
 
 
 class TestAttack054Sizes:
-    """Row 54: iterative algorithms, and caps."""
+    """Iterative algorithms, and caps."""
 
     def test_attack_054_a_chain_of_3000_steps(self, forge: Forge, check: Check) -> None:
         first = forge.artifact("clean")

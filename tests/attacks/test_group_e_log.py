@@ -320,7 +320,7 @@ def leaves(made: Made) -> list[bytes]:
 
 
 class TestAttack063Inclusion:
-    """Row 63: a proof for one place proves nothing about another."""
+    """A proof for one place proves nothing about another."""
 
     def test_attack_063_the_real_proof(self, leaves: list[bytes]) -> None:
         root = merkle.root(leaves)
@@ -391,7 +391,7 @@ class TestAttack063Inclusion:
 
 
 class TestAttack064Consistency:
-    """Row 64: a head that does not continue the one before."""
+    """A head that does not continue the one before."""
 
     @pytest.mark.parametrize("old", [0, 1, 8, 10, 16, 17])
     def test_attack_064_the_real_proof(self, leaves: list[bytes], old: int) -> None:
@@ -476,7 +476,7 @@ def recounted(**changes: int) -> Callable[[Said], Said]:
 
 
 class TestAttack065Heads:
-    """Row 65: heads that say too little, too much, or something else."""
+    """Heads that say too little, too much, or something else."""
 
     @pytest.mark.parametrize(
         "missing", ["size", "root", "counts", "run", "writer", "time", "previous"]

@@ -68,7 +68,7 @@ def payload_of(release: Path) -> bytes:
 
 
 class TestAttack068Unsigned:
-    """Row 68: there is no such thing as OK without a signature."""
+    """There is no such thing as OK without a signature."""
 
     @pytest.mark.parametrize("signatures", [[], None])
     def test_attack_068_no_signature(
@@ -357,7 +357,7 @@ def test_attack_076_a_key_of_another_kind(make: Callable[[], bytes]) -> None:
 
 
 class TestAttack077KeysInTheBundle:
-    """Row 77: nothing in a release makes anybody trusted."""
+    """Nothing in a release makes anybody trusted."""
 
     def test_attack_077_the_key_of_the_signer_comes_with_the_release(
         self, copied: Path, either: Made, check: Check
@@ -411,7 +411,7 @@ class TestAttack077KeysInTheBundle:
 
 
 class TestAttack080Delegation:
-    """Row 80: a key speaks for what the checker lets it speak for."""
+    """A key speaks for what the checker lets it speak for."""
 
     def test_attack_080_a_known_key_that_may_not_sign_releases(
         self, release: Path, check: Check, made: Made, other: Made, tmp_path: Path
@@ -500,7 +500,7 @@ def test_attack_083_a_private_key_that_others_may_read(
 
 
 class TestAttack084OnePayload:
-    """Row 84: the bytes that were verified are the bytes that are parsed."""
+    """The bytes that were verified are the bytes that are parsed."""
 
     @pytest.mark.parametrize("name", ["payload", "Payload", "payloadDigest"])
     def test_attack_084_a_second_payload(

@@ -216,7 +216,7 @@ def test_attack_089_a_huge_text_in_the_footer(forge: Forge, check: Check) -> Non
 
 
 class TestAttack090Claims:
-    """Row 90: what a table says of itself has no effect, or is refused."""
+    """What a table says of itself has no effect, or is refused."""
 
     def test_attack_090_forged_statistics(self, forge: Forge, check: Check) -> None:
         highest = (len(forge.said) - 1).to_bytes(8, "little")

@@ -125,7 +125,7 @@ def check_harmless(text: str) -> None:
 
 
 class TestAttack112Terminals:
-    """Rows 111 and 112: text of a stranger is text, and never a verdict."""
+    """Text of a stranger is text, and never a verdict."""
 
     def test_attack_112_the_hostile_release_is_good(
         self, hostile: Path, check: Check
@@ -275,7 +275,7 @@ def check_closed(done: subprocess.CompletedProcess[bytes], *codes: int) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 class TestAttack114FailClosed:
-    """Row 114: exit code not 0, and no verdict that reads OK."""
+    """Exit code not 0, and no verdict that reads OK."""
 
     def test_attack_114_nothing_is_patched(
         self, release: Path, made: Made, options: list[str]

@@ -926,3 +926,17 @@ def test_paths_that_are_not_text_are_recorded(
     found = record()
     assert found.gaps == []
     assert r"caf\xe9" in found.artifacts
+
+
+def test_the_old_package_of_the_same_name_is_pointed_out(
+    here: Path,
+    start: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    info = here / "site" / "provenance-0.14.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: provenance\nVersion: 0.14.1\n")
+    monkeypatch.syspath_prepend(here / "site")
+    start().end()
+    assert "'provenance' is installed" in caplog.text

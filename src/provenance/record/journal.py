@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from provenance.model.values import Value
     from provenance.record.held import Held
 
+NAMESAKE = (
+    "the distribution 'provenance' is installed, and its files lie in the same folder "
+    "as those of 'training-provenance'; uninstall both, then install the latter again"
+)
 NO_KEY = "there is no key; `provenance keygen` makes one"
 
 
@@ -98,6 +102,8 @@ class Journal:
             raise
         if around.signer is None:
             log(f"this run is recorded UNSIGNED: {trouble or NO_KEY}")
+        if _has_namesake():
+            log(NAMESAKE)
 
     def _begin(self, options: Options, trouble: KeyFileError | None) -> None:
         document = RunDocument(
@@ -276,6 +282,15 @@ class Journal:
         except Exception as error:  # noqa: BLE001 (whatever it is)
             # Somebody else's run; this one must not suffer from it.
             log(f"an earlier run in this store could not be finished: {error}")
+
+
+def _has_namesake() -> bool:
+    """Whether the old distribution `provenance` is installed, too."""
+    try:
+        metadata.distribution("provenance")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def tool() -> Tool:
