@@ -16,6 +16,8 @@ from provenance.model.values import to
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from provenance.encoding.canonical import Json
     from provenance.graph.build import Activity, Graph
     from provenance.ledger.reader import RecordedRun
@@ -43,12 +45,20 @@ def show(place: str, *, as_json: bool) -> None:
     if not view.runs:
         hint(f"there are no runs in {shown(place)}")
     for run in view.runs:
-        console.print(_run_tree(run, view))
+        _print(_run_tree(run, view), console)
     lineage = _Lineage(view.graph)
     for digest in _ends(view.graph):
-        console.print(lineage.tree(digest))
+        _print(lineage.tree(digest), console)
     if view.is_release:
         hint("not verified: this is what the record says; try `provenance verify`")
+
+
+def _print(tree: Tree, console: Console) -> None:
+    """Cut what a terminal is too narrow for: a second line could pose as a first one.
+
+    In a pipe nothing is cut.
+    """
+    console.print(tree, no_wrap=True, overflow="ellipsis")
 
 
 # For people: one tree for each run, and one for each thing that nothing else uses.

@@ -185,7 +185,8 @@ def _in_order(
             yield from zip(batch, task(batch), strict=True)
         return
     waiting: deque[_Asked] = deque()
-    crew = _Crew(task, workers, helper)
+    # The helper has a core of its own, which is one less for threads.
+    crew = _Crew(task, workers - 1 if helper else workers, helper)
     try:
         for batch in chain((first, second), batches):
             waiting.append(crew.ask(batch))
