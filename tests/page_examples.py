@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+import provenance
+
 if TYPE_CHECKING:
     import pytest
 
@@ -75,7 +77,12 @@ def run_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, str(home))
     monkeypatch.delenv("PROVENANCE_KEY", raising=False)
     monkeypatch.chdir(work)
-    run_all(page.read_text(encoding="utf-8"), str(page))
+    try:
+        run_all(page.read_text(encoding="utf-8"), str(page))
+    finally:
+        # As the end of the program would, for runs that an example leaves open.
+        while (left := provenance.current()) is not None:
+            left.end()
 
 
 def run_all(text: str, page: str) -> None:

@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from queue import SimpleQueue
 from threading import Event
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from attrs import frozen
 
@@ -62,7 +62,7 @@ def hash_listed(
     workers: int | None = None,
     blob: str | None = None,
     progress: Progress | None = None,
-    helper: Helper | None = None,
+    crew: Crew | None = None,
 ) -> Iterator[tuple[Listed, Digests | FileError]]:
     """Hash files under a root, each byte read once.
 
@@ -75,8 +75,8 @@ def hash_listed(
         workers: number of threads; by default one for each core, at most 32.
         blob: `sha1` or `sha256` for git's id of the content as well.
         progress: is told how many bytes were read, from any thread.
-        helper: one that was started before, and stays the caller's to close. Without
-            it, one is started where it pays.
+        crew: who hashes; it stays the caller's to close. By default, whoever is best
+            for these files.
 
     Yields:
         Each file in the order given, with its digests or with the error that stands
@@ -86,24 +86,17 @@ def hash_listed(
         UnreadableError: the root itself cannot be opened.
     """
     wanted = list(files)
-    if workers is None:
-        workers = min(_cores(), MAX_WORKERS)
     task = _Task(root, blob, progress)
-    own = Helper()
-    try:
-        alone = workers == 1 or blob is not None or not pays(wanted)
-        helper = None if alone else helper or own
-        yield from _in_order(task, _batches(wanted), workers, helper)
-    finally:
-        task.stopped.set()
-        own.close()
-
-
-def pays(files: Collection[Listed]) -> bool:
-    """Tell whether these files are so many and so small that a helper is faster."""
-    if len(files) < MANY_FILES or _cores() == 1 or not available():
-        return False
-    return sum(file.size for file in files) <= len(files) * SMALL_BYTES
+    with Crew(workers) as own:
+        if crew is None or blob:
+            crew = own
+            crew.hurry()
+            if not blob:
+                crew.expect(wanted)
+        try:
+            yield from _in_order(task, _batches(wanted), crew)
+        finally:
+            task.stopped.set()
 
 
 def _cores() -> int:
@@ -151,6 +144,78 @@ class _Task:
             self._progress(count)
 
 
+class Crew:
+    """Who hashes: threads of this process and, where it pays, a helper.
+
+    Each batch goes to the first that is free. Use it as a context manager.
+
+    Args:
+        workers: number of threads; by default one for each core, at most 32.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or min(_cores(), MAX_WORKERS)
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="fingerprint")
+        self._helper = Helper()
+        self._helps = self._hurries = False
+        self._free: SimpleQueue[Helper | None] = SimpleQueue()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def expect(self, files: Collection[Listed]) -> None:
+        """Start a helper if these files are so many and so small that it pays."""
+        if self._helps or self.workers == 1 or not available():
+            return
+        many = len(files) >= MANY_FILES
+        if many and sum(file.size for file in files) <= len(files) * SMALL_BYTES:
+            self._helper.start()
+            self._helps = True
+            for _ in range(HELPER_BATCHES):
+                self._free.put(self._helper)
+
+    def hurry(self) -> None:
+        """Let the threads hash, also where there is a helper.
+
+        Until then they leave this Python to what else it has to do.
+        """
+        if not self._hurries:
+            self._hurries = True
+            # Two for each thread: it finds the next batch when it has finished one.
+            for _ in range(2 * self.workers):
+                self._free.put(None)
+
+    def ask(self, task: _Task, batch: list[Listed]) -> _Asked:
+        """Give a batch away, once somebody is free for it."""
+        if not self._helps:
+            self.hurry()
+        hand = self._free.get()
+        while hand and hand.gone:
+            self.hurry()  # the threads, at least, never go
+            hand = self._free.get()
+        future = hand.submit(task.root, batch) if hand else self._submit(task, batch)
+        future.add_done_callback(lambda _: self._free.put(hand))
+        return _Asked(batch, task, future, hand is not None)
+
+    def close(self) -> None:
+        """Stop; of what was asked for, nothing is finished any more."""
+        self._pool.shutdown(cancel_futures=True)
+        self._helper.close()
+
+    def _submit(self, task: _Task, batch: list[Listed]) -> Future[Results]:
+        try:
+            return self._pool.submit(task, batch)
+        except RuntimeError:
+            # No further thread: the interpreter is shutting down, or a limit is
+            # reached.
+            done: Future[Results] = Future()
+            done.set_result(task(batch))
+            return done
+
+
 @frozen
 class _Asked:
     """A batch, who hashes it, and what will hold the results."""
@@ -158,7 +223,7 @@ class _Asked:
     batch: list[Listed]
     task: _Task
     future: Future[Results]
-    helper: bool
+    helped: bool
 
     def results(self) -> Iterator[_Result]:
         """Wait for the results; what the helper left undone is done here."""
@@ -167,75 +232,30 @@ class _Asked:
         except GoneError:
             found = self.task(self.batch)
         else:
-            if self.helper:
+            if self.helped:
                 sizes = [one.size for one in found if isinstance(one, Digests)]
                 self.task.tick(sum(sizes))
         return zip(self.batch, found, strict=True)
 
 
 def _in_order(
-    task: _Task, batches: Iterator[list[Listed]], workers: int, helper: Helper | None
+    task: _Task, batches: Iterator[list[Listed]], crew: Crew
 ) -> Iterator[_Result]:
     first = next(batches, None)
     second = next(batches, None)
     if first is None:
         return
-    if second is None or workers == 1:
+    if second is None or crew.workers == 1:
         for batch in chain((first, second or []), batches):
             yield from zip(batch, task(batch), strict=True)
         return
     waiting: deque[_Asked] = deque()
-    # The helper has a core of its own, which is one less for threads.
-    crew = _Crew(task, workers - 1 if helper else workers, helper)
-    try:
-        for batch in chain((first, second), batches):
-            waiting.append(crew.ask(batch))
-            while waiting and (len(waiting) > AHEAD or waiting[0].future.done()):
-                yield from waiting.popleft().results()
-        while waiting:
+    for batch in chain((first, second), batches):
+        waiting.append(crew.ask(task, batch))
+        while waiting and (len(waiting) > AHEAD or waiting[0].future.done()):
             yield from waiting.popleft().results()
-    finally:
-        crew.stop()
-
-
-class _Crew:
-    """Threads, and perhaps a helper: each batch goes to the first that is free."""
-
-    def __init__(self, task: _Task, workers: int, helper: Helper | None) -> None:
-        self._task = task
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="fingerprint")
-        self._helper = helper
-        self._free: SimpleQueue[Helper | None] = SimpleQueue()
-        # Two for each thread: it finds the next batch when it has finished one.
-        for hand in [
-            *[helper] * (HELPER_BATCHES if helper else 0),
-            *[None] * 2 * workers,
-        ]:
-            self._free.put(hand)
-
-    def ask(self, batch: list[Listed]) -> _Asked:
-        """Give a batch away, once somebody is free for it."""
-        hand = self._free.get()
-        while hand and hand.gone:
-            hand = self._free.get()  # the threads, at least, never go
-        future = hand.submit(self._task.root, batch) if hand else self._submit(batch)
-        future.add_done_callback(lambda _: self._free.put(hand))
-        return _Asked(batch, self._task, future, hand is not None)
-
-    def stop(self) -> None:
-        """Give up what nobody waits for."""
-        self._task.stopped.set()
-        self._pool.shutdown(cancel_futures=True)
-
-    def _submit(self, batch: list[Listed]) -> Future[Results]:
-        try:
-            return self._pool.submit(self._task, batch)
-        except RuntimeError:
-            # No further thread: the interpreter is shutting down, or a limit is
-            # reached.
-            done: Future[Results] = Future()
-            done.set_result(self._task(batch))
-            return done
+    while waiting:
+        yield from waiting.popleft().results()
 
 
 def _batches(files: Iterable[Listed]) -> Iterator[list[Listed]]:

@@ -8,6 +8,10 @@ of the codes of the findings:
 
 A step gets what the step before returned, so none can be left out or run early. A
 step that returns nothing ends the verification, with a finding that says why.
+
+Two other processes start early, for what takes longest begins with waiting for them:
+one that reads tables, and for very many files one that helps to hash them. Step 3
+leaves the payload to be hashed while steps 4 to 7 read the record. Step 8 waits for it.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from provenance.errors import (
     UsageError,
     VerificationError,
 )
+from provenance.fingerprint.batches import Crew
 from provenance.tables.read import Reader
 from provenance.verify import (
     step1_files,
@@ -44,6 +49,11 @@ from provenance.verify.report import ReleaseFacts, Report, Signer
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
+
+    from provenance.graph.build import Graph
+    from provenance.verify.step2_statement import Signed
+    from provenance.verify.step3_content import Content
+    from provenance.verify.step6_statements import Story
 
 logger = logging.getLogger("provenance")
 
@@ -92,13 +102,14 @@ def check_bundle(
     except PolicyError as error:
         findings.add("PV001", "policy", str(error))
         return Report(findings=findings.all, complete=False)
-    with Reader() as tables:
+    with Reader() as tables, Crew() as crew:
         check = _Check(
             root=root,
             policy=policy,
             leniency=leniency,
             line=line,
             tables=tables,
+            crew=crew,
             progress=progress,
             findings=findings,
         )
@@ -152,6 +163,7 @@ class _Check:
     leniency: step1_files.Leniency
     line: str | None
     tables: Reader
+    crew: Crew
     progress: Callable[[int], None] | None
     findings: Findings
     facts: ReleaseFacts | None = None
@@ -181,9 +193,12 @@ class _Check:
     def _steps(self) -> bool:
         """Return whether all steps were gone through."""
         findings = self.findings
+        with suppress(StorageError):  # told by the step that needs it
+            self.tables.start()
         files = step1_files.list_files(self.root, self.leniency, findings)
         if files is None:
             return False
+        self.crew.expect(files.listed.values())
         signed = step2_statement.check_statement(
             files, self.policy, self.line, findings
         )
@@ -192,30 +207,43 @@ class _Check:
         self.facts, self.signers = signed.facts, (signed.signer,)
         if findings.worst == "fail":
             return False  # it is not what was asked for, whatever is in it
-        with suppress(StorageError):  # told by the step that needs it
-            self.tables.start()  # its start-up overlaps with hashing
         content = step3_content.check_content(
-            files, signed, self.tables, self.progress, findings
+            files, signed, self.tables, self.progress, findings, crew=self.crew
         )
         if content is None:
             return False
-        heads = step4_heads.check_heads(signed, content, self.policy, findings)
-        if heads is None:
-            return False
-        self.signers = (signed.signer, *heads.signers)
-        ledgers = step5_ledgers.check_ledgers(heads, content, self.tables, findings)
-        if ledgers is None:
-            return False
-        story = step6_statements.check_statements(
-            ledgers, content, self.tables, findings
-        )
-        if story is None:
-            return False
-        graph = step7_graph.check_graph(story, findings)
-        if graph is None:
-            return False
-        way = step8_payload.check_payload(graph, story, content, findings)
+        with content:
+            read = self._read_record(signed, content)
+            if read is None:
+                # Refused is refused, whatever the payload is. Otherwise say it all.
+                if findings.worst != "refuse":
+                    _ = content.present
+                return False
+            graph, story = read
+            way = step8_payload.check_payload(graph, story, content, findings)
         if way is None:
             return False
         step9_policy.check_policy(way, self.policy, findings)
         return True
+
+    def _read_record(
+        self, signed: Signed, content: Content
+    ) -> tuple[Graph, Story] | None:
+        """Go through the steps for which the payload need not be hashed."""
+        findings = self.findings
+        heads = step4_heads.check_heads(signed, content, self.policy, findings)
+        if heads is None:
+            return None
+        self.signers = (signed.signer, *heads.signers)
+        ledgers = step5_ledgers.check_ledgers(heads, content, self.tables, findings)
+        if ledgers is None:
+            return None
+        story = step6_statements.check_statements(
+            ledgers, content, self.tables, findings
+        )
+        if story is None:
+            return None
+        graph = step7_graph.check_graph(story, findings)
+        if graph is None:
+            return None
+        return graph, story

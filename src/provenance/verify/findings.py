@@ -126,7 +126,7 @@ class Findings:
     """Collects findings while a release is checked."""
 
     def __init__(self) -> None:
-        self._found: list[Finding] = []
+        self._found: list[Finding | Findings] = []
 
     def add(self, code: str, subject: str, sentence: str, **evidence: str) -> None:
         """Add one finding of the catalogue."""
@@ -142,15 +142,28 @@ class Findings:
             )
         )
 
+    def reserve(self) -> Findings:
+        """Return findings that stand here, also those that are added to it later."""
+        place = Findings()
+        self._found.append(place)
+        return place
+
+    def clear(self) -> None:
+        """Forget what was found."""
+        self._found.clear()
+
     @property
     def all(self) -> tuple[Finding, ...]:
         """Everything that was found, in order."""
-        return tuple(self._found)
+        found: list[Finding] = []
+        for one in self._found:
+            found.extend(one.all if isinstance(one, Findings) else (one,))
+        return tuple(found)
 
     @property
     def worst(self) -> str:
         """The worst outcome so far."""
-        return worst(self._found)
+        return worst(self.all)
 
 
 def worst(findings: Iterable[Finding]) -> str:

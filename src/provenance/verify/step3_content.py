@@ -1,10 +1,17 @@
-"""Step 3, content: every covered file, and nothing else, byte for byte."""
+"""Step 3, content: every covered file, and nothing else, byte for byte.
+
+Names, sizes and the parts of the bundle are compared at once. The payload is hashed
+in the background, for the steps that read the record need none of it: `Content.present`
+waits for it. Its findings stand with those of this step, whenever they come.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
+from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
 
@@ -22,6 +29,7 @@ from provenance.verify.step2_statement import check_release_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from provenance.fingerprint.batches import Crew
     from provenance.model.fingerprint import FileEntry
     from provenance.model.statements import Manifest, Release
     from provenance.tables.read import Reader
@@ -37,16 +45,28 @@ MAX_RECORD_BYTES = 2**30
 class Content:
     """The files that a release statement covers, compared with those on disk.
 
+    Leave it as a context manager, or payload is hashed that nobody waits for.
+
     Attributes:
         entries: by name, what is signed about each file.
         record: by path inside the bundle, the bytes of its parts. Each was hashed
             and equals what is signed; these bytes, not the files, are parsed.
-        present: the names whose bytes are here and equal what is signed.
     """
 
     entries: Mapping[str, FileEntry] = field(repr=False)
     record: Mapping[str, bytes] = field(repr=False)
-    present: frozenset[str] = field(repr=False)
+    _payload: _Payload = field(repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._payload.give_up()
+
+    @property
+    def present(self) -> frozenset[str]:
+        """The names whose bytes are here and equal what is signed; waits for them."""
+        return self._payload.present
 
 
 def check_content(
@@ -55,8 +75,19 @@ def check_content(
     tables: Reader,
     progress: Callable[[int], None] | None,
     findings: Findings,
+    *,
+    crew: Crew | None = None,
 ) -> Content | None:
-    """Compare names, then sizes, then digests; None when that ends it."""
+    """Compare names, then sizes, then digests; None when that ends it.
+
+    Args:
+        files: what step 1 found.
+        signed: what step 2 found.
+        tables: reads the manifest of the release.
+        progress: is told how many bytes of payload were read, from any thread.
+        findings: what was found; also later, by the payload.
+        crew: who hashes the payload.
+    """
     entries = _entries(files, signed, tables, findings)
     if entries is None:
         return None
@@ -70,14 +101,11 @@ def check_content(
     record = _read_record(files, entries, fitting, findings)
     if record is None:
         return None
-    payload = [name for name in fitting if not parts.is_bundle(name)]
-    present = _hash_payload(files, entries, payload, progress, findings)
-    present |= {f"{parts.FOLDER}/{path}" for path in record}
-    if len(present) == len(entries):
-        total = sum(entry.size for entry in entries.values())
-        sentence = f"all {len(entries):,} files ({total:,} bytes) are as signed"
-        findings.add("PV300", "content", sentence)
-    return Content(entries=entries, record=record, present=frozenset(present))
+    wanted = [name for name in fitting if not parts.is_bundle(name)]
+    known = {f"{parts.FOLDER}/{path}" for path in record}
+    payload = _Payload(files, entries, known, progress, crew, findings.reserve())
+    payload.begin(wanted)
+    return Content(entries=entries, record=record, payload=payload)
 
 
 def _entries(
@@ -186,24 +214,79 @@ def _read_record(
     return found
 
 
-def _hash_payload(
-    files: Files,
-    entries: Mapping[str, FileEntry],
-    names: list[str],
-    progress: Callable[[int], None] | None,
-    findings: Findings,
-) -> set[str]:
-    present: set[str] = set()
-    wanted = [files.listed[name] for name in names]
-    for listed, found in batches.hash_listed(files.root, wanted, progress=progress):
-        name = paths.spell(listed.path)
-        if isinstance(found, FileError):
-            _report_unread(name, found, findings)
-        elif found.sha256 == entries[name].sha256:
-            present.add(name)
-        else:
-            _report_digest(name, found.sha256, entries[name], findings)
-    return present
+class _GivenUpError(Exception):
+    """Nobody waits for the payload any more."""
+
+
+class _Payload:
+    """The payload while it is hashed, on a thread of its own."""
+
+    def __init__(
+        self,
+        files: Files,
+        entries: Mapping[str, FileEntry],
+        known: set[str],
+        progress: Callable[[int], None] | None,
+        crew: Crew | None,
+        findings: Findings,
+    ) -> None:
+        self._files = files
+        self._entries = entries
+        self._known = known
+        self._progress = progress
+        self._crew = crew
+        self._findings = findings
+        self._given_up = Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="payload")
+        self._present: Future[frozenset[str]] = Future()
+        self._counts = False
+
+    def begin(self, names: list[str]) -> None:
+        try:
+            self._present = self._thread.submit(self._hash, names)
+        except RuntimeError:  # no further thread
+            self._present.set_result(self._hash(names))
+
+    @property
+    def present(self) -> frozenset[str]:
+        if self._crew:
+            self._crew.hurry()
+        found = self._present.result()
+        self._counts = True
+        return found
+
+    def give_up(self) -> None:
+        """Stop hashing; what nobody has waited for has found nothing."""
+        self._given_up.set()
+        self._thread.shutdown()
+        if not self._counts:
+            self._findings.clear()  # a report must not depend on who was faster
+
+    def _hash(self, names: list[str]) -> frozenset[str]:
+        entries, findings = self._entries, self._findings
+        wanted = [self._files.listed[name] for name in names]
+        present = set(self._known)
+        for listed, found in batches.hash_listed(
+            self._files.root, wanted, progress=self._tick, crew=self._crew
+        ):
+            name = paths.spell(listed.path)
+            if isinstance(found, FileError):
+                _report_unread(name, found, findings)
+            elif found.sha256 == entries[name].sha256:
+                present.add(name)
+            else:
+                _report_digest(name, found.sha256, entries[name], findings)
+        if len(present) == len(entries):
+            total = sum(entry.size for entry in entries.values())
+            sentence = f"all {len(entries):,} files ({total:,} bytes) are as signed"
+            findings.add("PV300", "content", sentence)
+        return frozenset(present)
+
+    def _tick(self, count: int) -> None:
+        if self._given_up.is_set():
+            raise _GivenUpError
+        if self._progress:
+            self._progress(count)
 
 
 def _report_digest(
