@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from itertools import accumulate
 from typing import NoReturn, TypeAlias
 
@@ -30,8 +31,6 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _NO_BRACKET = re.compile(rb"[^\[\]{}]+")
 _OPENS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _LONGEST_INT = 17
-_MAX_KNOWN = 1_000
-_known_names: set[tuple[str, ...]] = set()
 
 
 def encode(value: Json) -> bytes:
@@ -99,14 +98,15 @@ def _check_depth(data: bytes) -> None:
 
 
 def _names(found: dict[str, Json]) -> dict[str, Json]:
-    """Check the keys of an object; the same few combinations come again and again."""
-    names = tuple(found)
-    if names not in _known_names:
-        for name in names:
-            _check_name(name)
-        if len(_known_names) < _MAX_KNOWN:
-            _known_names.add(names)
+    _check_names(tuple(found))
     return found
+
+
+@lru_cache(maxsize=1_000)
+def _check_names(names: tuple[str, ...]) -> None:
+    """Check the keys of an object; the same few combinations come again and again."""
+    for name in names:
+        _check_name(name)
 
 
 def _check_name(name: object) -> None:
