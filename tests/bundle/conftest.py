@@ -33,9 +33,9 @@ class Work:
         return place
 
     def start(self, name: str = "tiny", **options: Any) -> Run:
-        known = {"store": self.store, "key": self.key, "strict": True}
-        code = self.folder / "train.py"
-        return provenance.start(name, code=code, **{**known, **options})
+        known: dict[str, Any] = {"store": self.store, "key": self.key, "strict": True}
+        known["code"] = self.folder / "train.py"
+        return provenance.start(name, **{**known, **options})
 
     def train(self, name: str = "tiny", **options: Any) -> str:
         """Record a run that makes the payload `out`; return its id."""

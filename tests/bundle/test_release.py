@@ -265,6 +265,17 @@ class TestWhatCannotBeReleased:
         segment.unlink()
         self._refused(work, LedgerError, "cannot be read")
 
+    def test_a_private_key_among_the_files(self, work: Work) -> None:
+        work.train()
+        work.write("out/key.pem", work.key.read_text())
+        self._refused(work, ReleaseError, "'key.pem' holds a private key")
+
+    def test_files_that_were_recorded_only_as_code(self, work: Work) -> None:
+        work.write("out/model.bin", b"weights")
+        with work.start("nothing", code=work.folder / "out"):
+            pass
+        self._refused(work, ReleaseError, "nothing in the payload")
+
     def test_another_run_that_contradicts_itself_is_left_out(self, work: Work) -> None:
         work.train()
         segment = next((work.store / "runs").rglob("rows-*.parquet"))

@@ -323,8 +323,8 @@ class TestGaps:
         with start() as run, run.step("train", uses=[run.dataset("nothing")]):
             pass
         found = record()
-        assert [gap.what for gap in found.gaps] == ["dataset", "step"]
-        assert "training-data 'nothing' was not recorded" in found.gaps[1].why
+        assert [gap.what for gap in found.gaps] == ["dataset", "dataset"]
+        assert found.gaps[1].name == "nothing as training-data of train"
         (step,) = found.steps
         assert {use.role for use in step.uses} == {"code", "environment"}
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _PIECE = 2**20
+_LARGEST_KEY = 8 * 2**10
+_KEY_MARK = b"PRIVATE KEY-----"
 
 
 def hash_in_place(
@@ -82,7 +84,23 @@ def _listing(root: Path, *, links: str) -> list[walk.Listed]:
             reason = "the payload of a release cannot have a part of this name"
             raise BadNameError(name, reason)
     paths.check_collisions(names)
+    _check_no_keys(root, listed)
     return listed
+
+
+def _check_no_keys(root: Path, listed: list[walk.Listed]) -> None:
+    """Refuse to hand over a private key; once out, it cannot be taken back."""
+    with folders.under(root) as reach:
+        for file in listed:
+            if file.size > _LARGEST_KEY:
+                continue
+            descriptor = reach.open(file.path, follow=file.follow)
+            with os.fdopen(descriptor, "rb") as opened:
+                content = opened.read(_LARGEST_KEY)
+            if _KEY_MARK in content:
+                name = paths.show(file.path)
+                message = f"{name!r} holds a private key; move it out of the payload"
+                raise ReleaseError(message)
 
 
 def _copy_one(

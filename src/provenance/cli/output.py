@@ -51,6 +51,19 @@ def _visible(character: str) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{{{number:x}}}"  # noqa: PLR2004
 
 
+class Plain:
+    """Prints lines as they are, where there is no terminal to draw on."""
+
+    def print(self, text: str, *, style: str | None = None) -> None:  # noqa: ARG002
+        """Print one line, without its style."""
+        click.echo(text)
+
+
+def lines() -> Console | Plain:
+    """Return what lines are printed with: what draws is slow to load."""
+    return console() if sys.stdout.isatty() else Plain()
+
+
 def console() -> Console:
     """Return what results are printed with; it takes no markup out of data."""
     from rich.console import Console  # noqa: PLC0415 (see the docstring)
@@ -60,12 +73,15 @@ def console() -> Console:
 
 
 def print_beside(
-    lead: str, text: str, console: Console, *, style: str | None = None
+    lead: str, text: str, console: Console | Plain, *, style: str | None = None
 ) -> None:
     """Print a text behind a lead, and where it is too long go on under itself.
 
     However a terminal is wide, no line begins with a word of the text.
     """
+    if isinstance(console, Plain):
+        console.print(lead + text)
+        return
     from rich.table import Table  # noqa: PLC0415 (see the docstring)
     from rich.text import Text  # noqa: PLC0415
 

@@ -124,8 +124,9 @@ class _Lineage:
                     branch.add("(as above)")
                 continue
             self._unfolded.add(current)
-            for part in self._graph.producers.get(current, ()):
-                waiting += self._step(branch, part)
+            steps = self._graph.producers.get(current, ())
+            added = [one for part in steps for one in self._step(branch, part)]
+            waiting += reversed(added)
         return root
 
     def _step(self, branch: Tree, part: StepRecorded) -> list[tuple[Tree, str]]:
@@ -136,18 +137,19 @@ class _Lineage:
         step = branch.add(text)
         added = [(step.add(self._use(use)), use.digest) for use in new]
         self._lines += 1 + len(added)
-        return added[::-1]
+        return added
 
     def _is_old(self, use: Use) -> bool:
         """Whether it is the code or environment that every step here has."""
         return use.role in ("code", "environment") and use.digest in self._unfolded
 
     def _use(self, use: Use) -> str:
-        return f"{use.role}: {self._label(use.digest)}"
+        # Content may have several names; this is the one that the step used.
+        return f"{use.role}: {self._label(use.digest, use.name)}"
 
-    def _label(self, digest: str) -> str:
+    def _label(self, digest: str, called: str | None = None) -> str:
         found = self._graph.artifacts.get(digest, ())
-        name = shown(self._graph.name_of(digest))
+        name = shown(called or self._graph.name_of(digest))
         if not found:
             return f"{name}  {digest[:12]}  (its record is not here)"
         return f"{found[0].kind} {name}  {digest[:12]}  {_details(found[0])}".rstrip()

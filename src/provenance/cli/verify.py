@@ -16,6 +16,7 @@ from provenance.verify.findings import VERDICTS
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from provenance.cli.output import Plain
     from provenance.verify import Finding, Report
 
 MAX_SHOWN = 20
@@ -99,7 +100,7 @@ def verify(
 
 
 def _print(report: Report) -> None:
-    console = output.console()
+    console = output.lines()
     console.print(f"Verdict: {report.verdict}", style=_STYLES[report.verdict])
     release = report.release
     if release is not None:
@@ -125,7 +126,7 @@ def _worst_first(finding: Finding) -> int:
     return order.index(finding.outcome)
 
 
-def _print_finding(finding: Finding, console: Console) -> None:
+def _print_finding(finding: Finding, console: Console | Plain) -> None:
     style = _STYLES[VERDICTS[finding.outcome]].removeprefix("bold ")
     if finding.outcome == "warn":
         style = "yellow"

@@ -27,9 +27,11 @@ Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 MAX_INT = 2**53 - 1
 MAX_DEPTH = 32
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NO_BRACKET = re.compile(rb"[^\[\]{}]+")
-_OPENS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"')
+_UNMARKED = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+_ALIKE = bytes.maketrans(b"{}", b"[]")
+_OPENS = {ord("["): 1, ord("]"): -1}
 _LONGEST_INT = 17
 
 
@@ -91,7 +93,16 @@ def _dump(value: Json) -> bytes:
 
 def _check_depth(data: bytes) -> None:
     """Bound the nesting before parsing, so that the parser never recurses far."""
-    brackets = _NO_BRACKET.sub(b"", _STRING.sub(b"", data))
+    if b"\\" in data:
+        data = _ESCAPE.sub(b"", data)
+    # Two quotes side by side can go: what is left stays inside or outside strings.
+    marks = data.translate(_ALIKE, _UNMARKED).replace(b'""', b"")
+    brackets = _STRING.sub(b"", marks).replace(b'"', b"")
+    left = brackets
+    for _ in range(MAX_DEPTH):
+        left = left.replace(b"[]", b"")  # each time one level less
+        if not left:
+            return
     if max(accumulate(map(_OPENS.__getitem__, brackets)), default=0) > MAX_DEPTH:
         what = "nesting of a JSON document"
         raise LimitError(what, MAX_DEPTH)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from provenance.model.values import Values
 
 
+_LEAF = fields(b"tree-leaf-1")
+_SIZE, _DIGEST = ((8).to_bytes(8, "big"), (32).to_bytes(8, "big"))
+
+
 def file(*, size: int, sha256: str) -> Fingerprint:
     """Fingerprint one file: its digest is that of its bytes."""
     return Fingerprint(method="file-1", digest=sha256, root=sha256, count=1, bytes=size)
@@ -97,7 +101,11 @@ def _leaf(entry: FileEntry) -> bytes:
     size = entry.size.to_bytes(8, "big")
     sha256 = bytes.fromhex(entry.sha256)
     if entry.mode is None:
-        return fields(b"tree-leaf-1", entry.path, size, sha256)
+        # The same as `fields(b"tree-leaf-1", entry.path, size, sha256)`: a release may
+        # have a million of these.
+        path = entry.path
+        length = len(path).to_bytes(8, "big")
+        return b"".join((_LEAF, length, path, _SIZE, size, _DIGEST, sha256))
     return fields(b"source-leaf-1", entry.path, entry.mode.encode(), size, sha256)
 
 

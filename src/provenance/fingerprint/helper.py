@@ -76,7 +76,7 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
         self._listener: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._owed: deque[tuple[int, Future[Results]]] = deque()
+        self._owed: deque[tuple[Sequence[Listed], Future[Results]]] = deque()
         self._gone = False
 
     def __enter__(self) -> Self:
@@ -125,7 +125,7 @@ class Helper:
             if self._gone or self._process is None:
                 future.set_exception(GoneError())
                 return future
-            self._owed.append((len(files), future))
+            self._owed.append((files, future))
             pipe = _pipe(self._process.stdin)
         wanted = [[file.path.hex(), file.size, file.follow] for file in files]
         try:
@@ -155,8 +155,8 @@ class Helper:
         pipe = _pipe(process.stdout)
         while line := pipe.readline(MAX_LINE):
             with self._lock:
-                count, future = self._owed[0] if self._owed else (0, None)
-            found = _read(line, count)
+                files, future = self._owed[0] if self._owed else ((), None)
+            found = _read(line, files)
             if future is None or found is None:
                 break
             with self._lock:
@@ -203,24 +203,25 @@ def _line(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def _read(line: bytes, count: int) -> Results | None:
-    """Return what an answer says about so many files; None if it is no such answer."""
+def _read(line: bytes, files: Sequence[Listed]) -> Results | None:
+    """Return what an answer says about these files; None if it is no such answer."""
     try:
         values = json.loads(line) if line.endswith(b"\n") else None
     except (ValueError, RecursionError):
         return None
-    if type(values) is not list or len(values) != count:
+    if type(values) is not list or len(values) != len(files):
         return None
-    found = [_result(value) for value in values]
+    pairs = zip(values, files, strict=True)
+    found = [_result(value, file.size) for value, file in pairs]
     results = [result for result in found if result is not None]
-    return results if len(results) == count else None
+    return results if len(results) == len(files) else None
 
 
-def _result(value: Any) -> Digests | FileError | None:
+def _result(value: Any, size: int) -> Digests | FileError | None:
+    if type(value) is str:
+        # Whoever hashes a listed file refuses every size but that of the listing.
+        return Digests(size, value) if _DIGEST.fullmatch(value) else None
     match value:
-        case [int() as size, str() as sha256]:
-            good = type(size) is int and _DIGEST.fullmatch(sha256)
-            return Digests(size, sha256) if good else None
         case [str() as kind, str() as path, str() as reason] if kind in _ERRORS:
             return _ERRORS[kind](path, reason)
         case _:
@@ -242,12 +243,12 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 def _answer(
     reach: folders.Folders, path: str, size: int, follow: object
-) -> list[int | str]:
+) -> str | list[str]:
     try:
-        found = hash_under(reach, bytes.fromhex(path), size=size, follow=bool(follow))
+        name = bytes.fromhex(path)
+        return hash_under(reach, name, size=size, follow=bool(follow)).sha256
     except FileError as error:
         return [type(error).__name__, error.path, error.reason]
-    return [found.size, found.sha256]
 
 
 def main() -> NoReturn:

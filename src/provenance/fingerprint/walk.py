@@ -162,7 +162,8 @@ class _Walk:
             return self._link(path, seen)
         self._check_device(path, seen.st_dev)
         if not stat.S_ISDIR(seen.st_mode):
-            opening.check_regular(seen.st_mode, name=paths.show(path))
+            if not stat.S_ISREG(seen.st_mode):
+                opening.check_regular(seen.st_mode, name=paths.show(path))
             return Listed(path, seen.st_size, seen.st_mode)
         if depth >= self._options.max_depth:
             what = f"depth of the folder {paths.show(path)[:200]!r}"

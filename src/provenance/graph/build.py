@@ -139,7 +139,13 @@ def with_manifests(graph: Graph, manifests: Mapping[str, Iterable[FileEntry]]) -
 
 
 def _held(body: ArtifactRecorded) -> set[str]:
-    """Return the digests of the files of an artifact: what a payload may join on."""
+    """Return the digests of the files of an artifact: what a payload may join on.
+
+    Code explains nothing: it is what lies around a script, weights included, and
+    nothing says how it was made.
+    """
+    if body.kind == "code":
+        return set()
     if body.fingerprint.method == "file-1":
         found = {body.fingerprint.digest}
     else:

@@ -117,6 +117,8 @@ class Journal:
         )
         if trouble is not None:
             self.gap("ledger", "signature", str(trouble))
+        # A run that is killed at once leaves at least a trace.
+        self._writer.sync()
 
     @property
     def run(self) -> str:

@@ -390,6 +390,7 @@ class Step:
         self.name = name
         self._run = run
         self._id = secrets.token_hex(16)
+        self._missed: list[Artifact] = []
         self._started = _now()
         self._uses: list[tuple[Artifact, str]] = []
         self._facts = facts
@@ -487,6 +488,13 @@ class Step:
         self.produce(artifact, work, at=at)
         return artifact
 
+    def _miss(self, journal: Journal, artifact: Artifact, role: str) -> None:
+        """Say once that something the step used is not among its uses."""
+        if artifact not in self._missed:
+            self._missed.append(artifact)
+            name = f"{artifact.name} as {role} of {self.name}"
+            journal.gap(artifact.kind, name, "it could not be recorded itself")
+
     def _state(
         self,
         journal: Journal,
@@ -499,8 +507,7 @@ class Step:
         for artifact, role in uses:
             digest = artifact.digest
             if digest is None:
-                why = f"its {role} {artifact.name!r} was not recorded"
-                journal.gap("step", self.name, why)
+                self._miss(journal, artifact, role)
                 continue
             use = Use(digest=digest, name=artifact.name, role=role, run=artifact.run)
             found.append(use)

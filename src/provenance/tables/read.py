@@ -177,6 +177,7 @@ class Reader:
         except (OSError, EOFError) as error:
             raise self._death(process, watch) from error
         finally:
+            watch.end()
             # One that failed, or was left in the middle, is of no further use.
             if self._busy and self._process is process:
                 self.close()
@@ -241,6 +242,8 @@ class _Process:
             self.stop(grace=1.0)
             reason = "it took too long to start" if watch.expired else self._complaint()
             raise _broken(reason) from error
+        finally:
+            watch.end()
         if not self._started:
             raise _broken(_NONSENSE)
 
@@ -293,27 +296,44 @@ class _Process:
 
 
 class _Watch:
-    """The time that a worker may keep its caller waiting, summed over all waits."""
+    """The time that a worker may keep its caller waiting, summed over all waits.
+
+    One thread watches all waits for one table: a timer for each answer would take as
+    long to start as many an answer to read.
+    """
 
     def __init__(self, process: _Process, seconds: float) -> None:
         self.expired = False
         self._process = process
         self._left = seconds
+        self._until: float | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> None:
-        self._since = time.monotonic()
-        self._timer = threading.Timer(max(0.0, self._left), self._expire)
-        self._timer.daemon = True
-        self._timer.start()
+        self._until = time.monotonic() + self._left
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
-        self._left -= time.monotonic() - self._since
+        until, self._until = self._until, None
+        if until is not None:
+            self._left = until - time.monotonic()
 
-    def _expire(self) -> None:
-        self.expired = True
-        self._process.kill()
+    def end(self) -> None:
+        """Stop watching."""
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        # No wait can be over sooner than what is left now, so nobody need wake this.
+        pause = self._left
+        while not self._over.wait(max(0.0, pause)):
+            until, left = self._until, self._left
+            pause = left if until is None else until - time.monotonic()
+            if pause <= 0:
+                self.expired = True
+                self._process.kill()
+                return
 
 
 def _command() -> list[str]:

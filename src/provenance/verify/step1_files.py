@@ -153,6 +153,8 @@ def _report(problem: FileError | LimitError, findings: Findings) -> None:
 def _ignored(listed: Mapping[str, walk.Listed], leniency: Leniency) -> list[str]:
     """Return what may be overlooked; the bundle itself never is."""
     allowed = (*leniency.ignore, *(_HF_ADDED if leniency.profile == "hf" else ()))
+    if not allowed:
+        return []
     return [
         name
         for name in listed

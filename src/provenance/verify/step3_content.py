@@ -1,16 +1,16 @@
 """Step 3, content: every covered file, and nothing else, byte for byte.
 
-Names, sizes and the parts of the bundle are compared at once. The payload is hashed
-in the background, for the steps that read the record need none of it: `Content.present`
-waits for it. Its findings stand with those of this step, whenever they come.
+The payload is hashed in the background, for neither the manifest of the release nor
+the steps that read the record need it: `Content.present` waits for it. Its findings
+stand with those of this step, whenever they come.
 """
 
 from __future__ import annotations
 
 import hashlib
 import unicodedata
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event
+from concurrent.futures import Future
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Self
 
 from attrs import field, frozen
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from provenance.fingerprint.batches import Crew
+    from provenance.fingerprint.files import Digests
+    from provenance.fingerprint.walk import Listed
     from provenance.model.fingerprint import FileEntry
     from provenance.model.statements import Manifest, Release
     from provenance.tables.read import Reader
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 MAX_RECORD_FILE = 64 * 2**20
 MAX_RECORD_BYTES = 2**30
+MAX_EARLY = 65_536
+"""Digests that wait to be compared until the manifest of the release is read."""
 
 
 @frozen(kw_only=True)
@@ -88,6 +92,36 @@ def check_content(
         findings: what was found; also later, by the payload.
         crew: who hashes the payload.
     """
+    payload = _Payload(files, findings.reserve(), progress=progress, crew=crew)
+    # Reading a manifest takes a while. If number and size of what lies here are those
+    # that are signed, there is no more to hash than should be, and no need to wait.
+    if signed.release.manifest is not None and _adds_up(files, signed.release):
+        payload.begin([name for name in files.listed if not parts.is_bundle(name)])
+    content = None
+    try:
+        content = _compare(files, signed, tables, payload, findings)
+    finally:
+        if content is None:
+            payload.give_up()
+    return content
+
+
+def _adds_up(files: Files, release: Release) -> bool:
+    sizes = [
+        listed.size
+        for name, listed in files.listed.items()
+        if not parts.is_bundle(name) or parts.is_covered(name, release)
+    ]
+    return (len(sizes), sum(sizes)) == (release.count, release.bytes)
+
+
+def _compare(
+    files: Files,
+    signed: Signed,
+    tables: Reader,
+    payload: _Payload,
+    findings: Findings,
+) -> Content | None:
     entries = _entries(files, signed, tables, findings)
     if entries is None:
         return None
@@ -101,10 +135,12 @@ def check_content(
     record = _read_record(files, entries, fitting, findings)
     if record is None:
         return None
-    wanted = [name for name in fitting if not parts.is_bundle(name)]
-    known = {f"{parts.FOLDER}/{path}" for path in record}
-    payload = _Payload(files, entries, known, progress, crew, findings.reserve())
-    payload.begin(wanted)
+    payload.compare(
+        entries,
+        wanted=[name for name in fitting if not parts.is_bundle(name)],
+        known=[f"{parts.FOLDER}/{path}" for path in record],
+        files=files,
+    )
     return Content(entries=entries, record=record, payload=payload)
 
 
@@ -113,25 +149,26 @@ def _entries(
 ) -> dict[str, FileEntry] | None:
     """Return the covered files, from the statement or from its manifest."""
     release = signed.release
-    listed = release.files
-    if release.manifest is not None:
-        path = parts.manifest_path(release.manifest.sha256)
-        try:
-            data = _read_manifest(files, path, release.manifest)
-            if data is None:
-                sentence = "the manifest of the release is missing or not as signed"
-                findings.add("PV304", path, sentence)
-                return None
-            listed = tuple(tables.manifest(data))
-            check_release_names([paths.spell(entry.path) for entry in listed])
-            statements.check_release(release, listed)
-        except FormatError as error:
-            findings.add("PV307", path, f"the manifest of the release: {error}")
+    if release.manifest is None:
+        return {paths.spell(entry.path): entry for entry in release.files}
+    path = parts.manifest_path(release.manifest.sha256)
+    try:
+        data = _read_manifest(files, path, release.manifest)
+        if data is None:
+            sentence = "the manifest of the release is missing or not as signed"
+            findings.add("PV304", path, sentence)
             return None
-        except (FileError, StorageError) as error:
-            findings.add("PV306", path, str(error))
-            return None
-    return {paths.spell(entry.path): entry for entry in listed}
+        listed = tuple(tables.manifest(data))
+        names = [paths.spell(entry.path) for entry in listed]
+        check_release_names(names)
+        statements.check_release(release, listed)
+    except FormatError as error:
+        findings.add("PV307", path, f"the manifest of the release: {error}")
+        return None
+    except (FileError, StorageError) as error:
+        findings.add("PV306", path, str(error))
+        return None
+    return dict(zip(names, listed, strict=True))
 
 
 def _read_manifest(files: Files, path: str, manifest: Manifest) -> bytes | None:
@@ -210,7 +247,7 @@ def _read_record(
         if digest == entries[name].sha256:
             found[name.removeprefix(f"{parts.FOLDER}/")] = data
         else:
-            _report_digest(name, digest, entries[name], findings)
+            _report_digest(name, digest, entries[name].sha256, findings)
     return found
 
 
@@ -224,63 +261,118 @@ class _Payload:
     def __init__(
         self,
         files: Files,
-        entries: Mapping[str, FileEntry],
-        known: set[str],
+        findings: Findings,
+        *,
         progress: Callable[[int], None] | None,
         crew: Crew | None,
-        findings: Findings,
     ) -> None:
+        self._files = files
+        self._findings = findings
+        self._progress = progress
+        self._crew = crew
+        self._thread: Thread | None = None
+        self._wanted: list[Listed] = []
+        self._found: Future[set[str]] = Future()
+        self._signed: Future[Mapping[bytes, tuple[str, str]]] = Future()
+        self._known: list[str] = []
+        self._given_up = Event()
+        self._present: frozenset[str] | None = None
+
+    def begin(self, names: list[str]) -> None:
+        """Begin to hash files, whether or not it is known what is signed of them."""
+        self._wanted = [self._files.listed[name] for name in names]
+        thread = Thread(target=self._run, name="payload", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return  # no further thread: who waits for it has to do it
+        self._thread = thread
+
+    def compare(
+        self,
+        entries: Mapping[str, FileEntry],
+        *,
+        wanted: list[str],
+        known: list[str],
+        files: Files,
+    ) -> None:
+        """Say what is signed of those files that are worth a comparison.
+
+        Args:
+            entries: what is signed.
+            wanted: names of the payload files whose sizes are as signed.
+            known: names of the files that were compared already.
+            files: all files, also those that would have been ignored.
+        """
         self._files = files
         self._entries = entries
         self._known = known
-        self._progress = progress
-        self._crew = crew
-        self._findings = findings
-        self._given_up = Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="payload")
-        self._present: Future[frozenset[str]] = Future()
-        self._counts = False
-
-    def begin(self, names: list[str]) -> None:
-        try:
-            self._present = self._thread.submit(self._hash, names)
-        except RuntimeError:  # no further thread
-            self._present.set_result(self._hash(names))
+        signed = {entries[name].path: (name, entries[name].sha256) for name in wanted}
+        self._signed.set_result(signed)
+        if self._thread is None:
+            self.begin(wanted)
 
     @property
     def present(self) -> frozenset[str]:
-        if self._crew:
-            self._crew.hurry()
-        found = self._present.result()
-        self._counts = True
-        return found
+        if self._present is None:
+            self._present = self._finish()
+        return self._present
 
     def give_up(self) -> None:
         """Stop hashing; what nobody has waited for has found nothing."""
         self._given_up.set()
-        self._thread.shutdown()
-        if not self._counts:
+        if not self._signed.done():
+            self._signed.set_result({})
+        if self._thread:
+            self._thread.join()
+        if self._present is None:
             self._findings.clear()  # a report must not depend on who was faster
 
-    def _hash(self, names: list[str]) -> frozenset[str]:
-        entries, findings = self._entries, self._findings
-        wanted = [self._files.listed[name] for name in names]
-        present = set(self._known)
+    def _finish(self) -> frozenset[str]:
+        if self._crew:
+            self._crew.hurry()
+        if self._thread is None:
+            self._run()
+        present = self._found.result().union(self._known)
+        if len(present) == len(self._entries):
+            total = sum(entry.size for entry in self._entries.values())
+            sentence = f"all {len(present):,} files ({total:,} bytes) are as signed"
+            self._findings.add("PV300", "content", sentence)
+        return frozenset(present)
+
+    def _run(self) -> None:
+        try:
+            self._found.set_result(self._hash())
+        except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
+            self._found.set_exception(error)
+
+    def _hash(self) -> set[str]:
+        present: set[str] = set()
+        early: list[tuple[Listed, Digests | FileError]] = []
         for listed, found in batches.hash_listed(
-            self._files.root, wanted, progress=self._tick, crew=self._crew
+            self._files.root, self._wanted, progress=self._tick, crew=self._crew
         ):
-            name = paths.spell(listed.path)
+            early.append((listed, found))
+            if self._signed.done() or len(early) == MAX_EARLY:
+                self._compare(early, present)
+                early.clear()
+        self._compare(early, present)
+        return present
+
+    def _compare(
+        self, hashed: list[tuple[Listed, Digests | FileError]], present: set[str]
+    ) -> None:
+        signed = self._signed.result()
+        for listed, found in hashed:
+            if listed.path not in signed:
+                continue  # a name or a size is wrong, and that was said
+            name, sha256 = signed[listed.path]
             if isinstance(found, FileError):
-                _report_unread(name, found, findings)
-            elif found.sha256 == entries[name].sha256:
+                _report_unread(name, found, self._findings)
+            elif found.sha256 == sha256:
                 present.add(name)
             else:
-                _report_digest(name, found.sha256, entries[name], findings)
-        if len(present) == len(entries):
-            total = sum(entry.size for entry in entries.values())
-            sentence = f"all {len(entries):,} files ({total:,} bytes) are as signed"
-            findings.add("PV300", "content", sentence)
-        return frozenset(present)
+                _report_digest(name, found.sha256, sha256, self._findings)
 
     def _tick(self, count: int) -> None:
         if self._given_up.is_set():
@@ -289,11 +381,9 @@ class _Payload:
             self._progress(count)
 
 
-def _report_digest(
-    name: str, actual: str, entry: FileEntry, findings: Findings
-) -> None:
+def _report_digest(name: str, actual: str, expected: str, findings: Findings) -> None:
     sentence = f"{name!r} is not the file that was signed: its content differs"
-    findings.add("PV304", name, sentence, actual=actual, expected=entry.sha256)
+    findings.add("PV304", name, sentence, actual=actual, expected=expected)
 
 
 def _report_unread(name: str, error: FileError, findings: Findings) -> None:

@@ -44,14 +44,19 @@ def _join(graph: Graph, content: Content, findings: Findings) -> list[str]:
     """Return the artifacts that the payload is, by digest of its signed files."""
     joined: dict[str, None] = {}
     kinds: dict[str, str] = {}  # by digest: many files may have one content
+    groups: dict[tuple[str, ...], str] = {}  # and many files are in one artifact
+    present = content.present
     for name, entry in content.entries.items():
         if parts.is_bundle(name):
             continue
         if entry.sha256 not in kinds:
             holders = graph.holders.get(entry.sha256, ())
             joined.update(dict.fromkeys(holders))
-            kinds[entry.sha256] = _kinds(graph, holders)
-        if name not in content.present:
+            group = tuple(holders)
+            if group not in groups:
+                groups[group] = _kinds(graph, group)
+            kinds[entry.sha256] = groups[group]
+        if name not in present:
             continue  # step 3 has said why
         if kinds[entry.sha256]:
             sentence = f"{name!r} is a recorded {kinds[entry.sha256]}"
