@@ -9,7 +9,7 @@ on the machine, ratios hardly do. The rounds go through all commands in turn, an
 best round of each counts.
 """
 
-# ruff: noqa: INP001, RUF001 (scripts, not a package; a multiplication sign is meant)
+# ruff: noqa: RUF001 (scripts, not a package; a multiplication sign is meant)
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _signing(program: Path, root: Path, scratch: Path) -> list[str]:
 
 def _run(command: list[str]) -> Round:
     started = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 (ours)
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)

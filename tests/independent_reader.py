@@ -143,7 +143,7 @@ def statement(raw, limit=2**24):  # its kind, predicate and subjects
     return kind, value["predicate"], subjects
 
 
-def listed_by(folder, p, subjects):  # the digests of an artifact and of its files
+def listed_by(folder, p, subjects):  # the digests that join an artifact, never of code
     (first, *rest), made = subjects, p["fingerprint"]
     z = zip(rest, p["files"], strict=True)
     files = [(unspell(n), x["mode"], x["bytes"], bytes.fromhex(d)) for (n, d), x in z]
@@ -151,14 +151,12 @@ def listed_by(folder, p, subjects):  # the digests of an artifact and of its fil
         file = folder / f"provenance/tables/{p['manifest']['sha256']}.parquet"
         files = [(*row.values(),) for row in pq.ParquetFile(file).read().to_pylist()]
     walk(p["facts"][::-1])
-    again, digest = made | {"count": 1, "root": first[1]}, first[1]
+    again, own = made | {"count": 1, "root": first[1]}, first[1]
     if made["method"] != "file-1":
         again = fingerprint(made["method"], p["values"] or files)
-        digest = sha256(json.dumps(again, **JSON).encode()).hexdigest()
-    need(made == again and first == (p["name"], digest), "fingerprint")
-    return (
-        {bytes.fromhex(digest), *(x[3] for x in files)} if p["kind"] != "code" else ()
-    )
+        own = sha256(json.dumps(again, **JSON).encode()).hexdigest()
+    need(made == again and first == (p["name"], own), "fingerprint")
+    return {bytes.fromhex(own), *(x[3] for x in files)} if p["kind"] != "code" else ()
 
 
 def read_run(folder, run, bound, heads):  # the digests that its artifacts list

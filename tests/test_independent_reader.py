@@ -10,13 +10,19 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 import independent_reader as reader
 import provenance
-from provenance.signing import keys
+from provenance.signing import envelope, keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Block = list[tuple[str, str]]
 READ = reader.read_release
@@ -265,6 +271,122 @@ def test_it_refuses_a_file_that_nobody_signed(
     (folder / name).write_bytes(b"")
     with REFUSED:
         READ(folder, key)
+
+
+def edit(row: dict[str, Any], path: str, value: object) -> None:
+    """Change one field of the predicate of a row, and its id with it."""
+    said = json.loads(row["payload"])
+    *outer, last = path.split(".")
+    inner = said["predicate"]
+    for name in outer:
+        inner = inner[name]
+    inner[last] = value
+    row["payload"] = json.dumps(said, **reader.JSON)
+    row["id"] = hashlib.sha256(row["payload"].encode()).digest()
+
+
+def swap(rows: list[dict[str, Any]], field: str) -> None:
+    rows[0][field], rows[1][field] = rows[1][field], rows[0][field]
+
+
+def change(file: Path, signer: keys.Signer, **fields: object) -> str:
+    """Sign a head or release again with other fields; return its new id."""
+    said = json.loads(reader.opened(file.read_bytes(), signer.public.der))
+    said["subject"][1:] = fields.pop("subjects", [])
+    said["predicate"] |= fields
+    digest = hashlib.sha256(json.dumps(said["predicate"], **reader.JSON).encode())
+    said["subject"][0]["digest"]["sha256"] = digest.hexdigest()
+    payload = json.dumps(said, **reader.JSON).encode()
+    file.write_bytes(envelope.seal(payload, signer))
+    return hashlib.sha256(payload).hexdigest()
+
+
+def record_again(
+    folder: Path, forge: Callable[[list[dict[str, Any]]], dict[str, Any] | None]
+) -> None:
+    """Change the rows of a release, and sign all that rests on them again.
+
+    `forge` may return fields in which the head then differs.
+    """
+    signer = keys.load_signer(folder.parent / "key.pem")
+    (run,) = (folder / "provenance" / "runs").iterdir()
+    (writer,) = (place for place in run.iterdir() if place.is_dir())
+    first, *more = sorted(writer.glob("rows-*"))
+    table = pa.concat_tables([pq.read_table(file) for file in (first, *more)])
+    rows = table.to_pylist()
+    wrong = forge(rows) or {}
+    for file in more:
+        file.unlink()
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), first)
+    newest = max(writer.glob("head-*"))
+    root = reader.root_of([row["id"] for row in rows]).hex()
+    same = {"root": root, "size": len(rows)} | wrong
+    bound = {"head": change(newest, signer, **same), "rank": 0, "writer": writer.name}
+    heads = [bound | {"root": same["root"], "size": same["size"]}]
+    (file,) = run.glob("head-*")
+    runs = [{"head": change(file, signer, heads=heads), "run": run.name}]
+    seal = folder / "provenance" / "signatures" / "release.sigstore.json"
+    files, subjects = [], []
+    for path in folder.rglob("*"):
+        if path.is_file() and path != seal:
+            name, data = path.relative_to(folder).as_posix(), path.read_bytes()
+            digest = hashlib.sha256(data)
+            files.append((name.encode(), None, len(data), digest.digest()))
+            subjects.append({"digest": {"sha256": digest.hexdigest()}, "name": name})
+    files.sort()
+    subjects.sort(key=lambda subject: subject["name"].encode())
+    tree = reader.fingerprint("tree-1", files)
+    del tree["method"]
+    sizes = [size for _, _, size, _ in files]
+    change(seal, signer, subjects=subjects, sizes=sizes, runs=runs, **tree)
+
+
+@pytest.fixture
+def recorded(released: tuple[Path, bytes], tmp_path: Path) -> tuple[Path, bytes]:
+    shutil.copytree(released[0], tmp_path / "release")
+    shutil.copy2(released[0].parent / "key.pem", tmp_path / "key.pem")
+    return tmp_path / "release", released[1]
+
+
+def test_it_accepts_a_record_that_was_signed_again(
+    recorded: tuple[Path, bytes],
+) -> None:
+    record_again(recorded[0], lambda _: None)
+    assert READ(*recorded) == [b"model.bin"]
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        pytest.param(lambda rows: rows.pop() and None, id="counts"),
+        pytest.param(lambda _: {"root": 64 * "0"}, id="root"),
+        pytest.param(lambda rows: {"size": len(rows) + 1}, id="size"),
+        pytest.param(lambda _: {"run": 32 * "0"}, id="run of the head"),
+        pytest.param(lambda _: {"writer": 32 * "0"}, id="writer of the head"),
+        pytest.param(lambda rows: rows[1].update(id=bytes(32)), id="id"),
+        pytest.param(lambda rows: rows.reverse(), id="order"),
+        pytest.param(lambda rows: swap(rows, "kind"), id="kind"),
+        pytest.param(lambda rows: swap(rows, "subjects"), id="subjects"),
+        pytest.param(lambda rows: edit(rows[1], "entry.index", 2), id="index"),
+        pytest.param(lambda rows: edit(rows[1], "entry.run", 32 * "0"), id="run"),
+        pytest.param(lambda rows: edit(rows[1], "entry.writer", 32 * "0"), id="writer"),
+        pytest.param(lambda rows: edit(rows[1], "entry.time", "now"), id="time"),
+        pytest.param(lambda rows: edit(rows[1], "more", None), id="field"),
+        pytest.param(lambda rows: edit(rows[1], "facts", []), id="facts"),
+        pytest.param(lambda rows: edit(rows[1], "name", "other"), id="name"),
+        pytest.param(lambda rows: edit(rows[1], "fingerprint.bytes", 1), id="bytes"),
+        pytest.param(
+            lambda rows: edit(rows[1], "fingerprint.root", 64 * "0"), id="root of files"
+        ),
+    ],
+)
+def test_it_refuses_a_record_that_contradicts_itself(
+    recorded: tuple[Path, bytes],
+    forge: Callable[[list[dict[str, Any]]], dict[str, Any] | None],
+) -> None:
+    record_again(recorded[0], forge)
+    with REFUSED:
+        READ(*recorded)
 
 
 def run_as_program(release: Path, key: Path) -> subprocess.CompletedProcess[str]:

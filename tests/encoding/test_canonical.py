@@ -119,3 +119,15 @@ class TestReading:
         with pytest.raises(FormatError) as caught:
             decode(b"1" * 5_000)
         assert len(str(caught.value)) < 200
+
+
+def test_objects_of_many_names_are_checked_too() -> None:
+    many = {f"name_{number:03}": number for number in range(100)}
+    assert canonical.decode(canonical.encode(many), limit=10_000) == many
+    with pytest.raises(FormatError, match="not a name"):
+        canonical.decode(canonical.encode(many).replace(b"_007", b" 007"), limit=10_000)
+
+
+def test_a_megabyte_of_escapes_takes_no_time() -> None:
+    with pytest.raises(FormatError):
+        canonical.decode(b'"' + b'\\"' * 500_000, limit=2**21)

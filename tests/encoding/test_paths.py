@@ -234,3 +234,9 @@ def _collide(names: list[str]) -> bool:
     except BadNameError:
         return True
     return False
+
+
+def test_a_name_in_too_many_folders_is_not_portable() -> None:
+    paths.check_portable("a/" * 100 + "b")
+    with pytest.raises(BadNameError, match="more than 100 folders"):
+        paths.check_portable("a/" * 101 + "b")

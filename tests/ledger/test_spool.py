@@ -212,7 +212,7 @@ class TestAFullDisk:
                 with pytest.raises(StorageError, match="Input/output"):
                     one.sync()
             one.sync()
-        assert lines(path) == [b"a", b"", b"a"]
+        assert lines(path) == [b"a", b"a"]
 
     def test_a_spool_that_cannot_be_emptied_is_an_error(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -282,3 +282,25 @@ class TestProcesses:
                 Spool(path, new=False).close()
             finally:
                 os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("make", ["symlink_to", "hardlink_to"])
+def test_a_spool_is_never_written_through_a_link(tmp_path: Path, make: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    link = tmp_path / "spool.jsonl"
+    getattr(link, make)(victim)
+    with pytest.raises(StorageError):
+        Spool(link, new=False)
+    with pytest.raises(StorageError):
+        lines(link)
+    assert victim.read_text() == "precious\n"
+
+
+def test_a_fifo_in_place_of_a_spool_is_refused_at_once(tmp_path: Path) -> None:
+    fifo = tmp_path / "spool.jsonl"
+    os.mkfifo(fifo)
+    with pytest.raises(StorageError):
+        lines(fifo)
+    with pytest.raises(StorageError):
+        Spool(fifo, new=False)

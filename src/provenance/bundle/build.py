@@ -21,7 +21,14 @@ from attrs import frozen
 
 from provenance.bundle import parts, payload
 from provenance.encoding import fingerprints, paths, statements
-from provenance.errors import FormatError, LedgerError, ReleaseError, UsageError
+from provenance.errors import (
+    FileError,
+    FormatError,
+    LedgerError,
+    ReleaseError,
+    UsageError,
+)
+from provenance.fingerprint import opening
 from provenance.graph import build
 from provenance.ledger import layout, reader, recover
 from provenance.ledger.writer import Surroundings, put_run_head
@@ -255,10 +262,12 @@ def _before(
         return None
     place = Path(after) / parts.STATEMENT
     try:
-        with place.open("rb") as file:
+        descriptor = opening.open_file(os.fspath(place), name=parts.STATEMENT)
+        with os.fdopen(descriptor, "rb") as file:
+            opening.check_regular(os.fstat(descriptor).st_mode, name=parts.STATEMENT)
             data = file.read(parts.MAX_STATEMENT_FILE)
-    except OSError as error:
-        message = f"{str(after)!r} is not a release: {error.strerror}"
+    except FileError as error:
+        message = f"{str(after)!r} is not a release: {error.reason}"
         raise ReleaseError(message) from error
     statement_id, before = parts.read_statement(data)
     if line is not None and line != before.line:

@@ -33,6 +33,7 @@ _UNMARKED = bytes(sorted(set(range(256)) - set(b'[]{}"')))
 _ALIKE = bytes.maketrans(b"{}", b"[]")
 _OPENS = {ord("["): 1, ord("]"): -1}
 _LONGEST_INT = 17
+_FEW = 32
 
 
 def encode(value: Json) -> bytes:
@@ -109,7 +110,9 @@ def _check_depth(data: bytes) -> None:
 
 
 def _names(found: dict[str, Json]) -> dict[str, Json]:
-    _check_names(tuple(found))
+    # Few names come again and again; many would only fill the memory.
+    check = _check_names if len(found) <= _FEW else _check_names.__wrapped__
+    check(tuple(found))
     return found
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_COMPONENT = 255
 """Bytes in one component: what the common file systems can hold."""
+MAX_FOLDERS = 100
+"""Folders around a file."""
 MAX_PATH = 4_096
 """Bytes in a whole path."""
 
@@ -109,6 +111,8 @@ def check_portable(name: str) -> None:
     Raises:
         BadNameError: it does not; the message says which rule it breaks.
     """
+    if name.count("/") > MAX_FOLDERS:
+        raise BadNameError(name, f"lies in more than {MAX_FOLDERS} folders")
     if _PLAIN.fullmatch(name):
         return
     path = parse(name)

@@ -61,6 +61,7 @@ class Graph:
         activities: all steps, in the order in which they were first stated.
         gaps: all gaps.
         opaque: by digest, the types of statements that this version cannot read.
+        names: by digest, what it is called: by who recorded, made or used it.
     """
 
     artifacts: Mapping[str, Sequence[ArtifactRecorded]] = field(repr=False)
@@ -70,16 +71,11 @@ class Graph:
     activities: Sequence[Activity] = field(repr=False)
     gaps: Sequence[Gap] = field(repr=False)
     opaque: Mapping[str, Sequence[str]] = field(repr=False)
+    names: Mapping[str, str] = field(repr=False)
 
     def name_of(self, digest: str) -> str:
         """Return what a digest is called, or its first digits when it has no name."""
-        for artifact in self.artifacts.get(digest, ()):
-            return artifact.name
-        for step in self.producers.get(digest, ()):
-            return next(p.name for p in step.products if p.digest == digest)
-        for step in self.users.get(digest, ()):
-            return next(use.name for use in step.uses if use.digest == digest)
-        return digest[:12]
+        return self.names.get(digest, digest[:12])
 
 
 def build(ledgers: Iterable[Iterable[Statement | None]]) -> Graph:
@@ -120,7 +116,23 @@ def build(ledgers: Iterable[Iterable[Statement | None]]) -> Graph:
         ),
         gaps=tuple(gaps),
         opaque=dict(opaque),
+        names=_names(artifacts, parts.values()),
     )
+
+
+def _names(
+    artifacts: Mapping[str, Sequence[ArtifactRecorded]],
+    steps: Iterable[Sequence[StepRecorded]],
+) -> dict[str, str]:
+    used: dict[str, str] = {}
+    made: dict[str, str] = {}
+    for step in (one for parts in steps for one in parts):
+        for use in step.uses:
+            used.setdefault(use.digest, use.name)
+        for product in step.products:
+            made.setdefault(product.digest, product.name)
+    recorded = {digest: found[0].name for digest, found in artifacts.items()}
+    return {**used, **made, **recorded}
 
 
 def with_manifests(graph: Graph, manifests: Mapping[str, Iterable[FileEntry]]) -> Graph:
@@ -132,6 +144,8 @@ def with_manifests(graph: Graph, manifests: Mapping[str, Iterable[FileEntry]]) -
     """
     holders = {digest: list(found) for digest, found in graph.holders.items()}
     for artifact, entries in manifests.items():
+        if any(one.kind == "code" for one in graph.artifacts.get(artifact, ())):
+            continue  # as in `_held`
         for entry in entries:
             if entry.sha256 != EMPTY_FILE:
                 holders.setdefault(entry.sha256, []).append(artifact)

@@ -47,22 +47,32 @@ def early_uses(ledgers: Iterable[Sequence[Statement | None]]) -> list[Early]:
     stated_somewhere = {d for ledger in waiting for s in ledger for d in _states(s)}
     known: set[str] = set()
     positions = [0] * len(waiting)
-    # Each ledger that cannot go on waits for one thing: whoever states it wakes it,
-    # so that every statement is looked at a few times only.
+    # Each ledger that cannot go on waits until all that it lacks is stated. What a
+    # statement lacks is looked at once, so that this takes time as the statements do.
     asleep: dict[str, list[int]] = {}
+    lacks = [0] * len(waiting)
     ready = list(range(len(waiting)))
     while ready:
         number = ready.pop()
         ledger = waiting[number]
         while positions[number] < len(ledger):
             statement = ledger[positions[number]]
-            unknown = (_needs(statement) & stated_somewhere) - known
-            if unknown:
-                asleep.setdefault(min(unknown), []).append(number)
+            lacking = {
+                digest
+                for digest in _needs(statement)
+                if digest in stated_somewhere and digest not in known
+            }
+            for digest in lacking:
+                asleep.setdefault(digest, []).append(number)
+            if lacking:
+                lacks[number] = len(lacking)
                 break
             for digest in _states(statement) - known:
                 known.add(digest)
-                ready += asleep.pop(digest, ())
+                for other in asleep.pop(digest, ()):
+                    lacks[other] -= 1
+                    if not lacks[other]:
+                        ready.append(other)
             positions[number] += 1
     return [
         early

@@ -16,6 +16,7 @@ so that a reader can tell the tail of a killed run from one that is still going 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 import weakref
@@ -33,7 +34,13 @@ if sys.platform != "win32":
 MAX_BYTES = 2**30
 
 # Without O_BINARY, Windows would turn line feeds into two bytes.
-_FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+_SAFE = (
+    getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+)
+_FLAGS = os.O_RDWR | os.O_APPEND | _SAFE
 _PAUSES = (0.02,) * 50  # seconds; how long a new writer waits for its lock
 
 
@@ -150,7 +157,9 @@ def lines(path: Path) -> list[bytes]:
         StorageError: the file cannot be read, or is larger than 1 GiB.
     """
     try:
-        with path.open("rb") as file:
+        fd = os.open(path, os.O_RDONLY | _SAFE)
+        with os.fdopen(fd, "rb") as file:
+            _check_own(fd)
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         return []
@@ -159,7 +168,19 @@ def lines(path: Path) -> list[bytes]:
     if len(data) > MAX_BYTES:
         reason = f"larger than {MAX_BYTES:,} bytes"
         raise StorageError(str(path), reason)
-    return data.split(b"\n")[:-1]
+    return [line for line in data.split(b"\n")[:-1] if line]
+
+
+def _check_own(fd: int) -> None:
+    """Refuse what is not a file of its own: a spool is cut short and removed later.
+
+    Raises:
+        OSError: a FIFO or a device, or a file that has another name as well.
+    """
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        message = "is no file of its own; remove it, it is not part of a store"
+        raise OSError(message)
 
 
 _open_spools: weakref.WeakSet[Spool] = weakref.WeakSet()
@@ -195,8 +216,13 @@ def _try_open(path: Path, flags: int) -> tuple[int, bool]:
     except FileNotFoundError as error:
         raise BusyError(str(path)) from error
     try:
+        _check_own(fd)
+    except OSError:
+        os.close(fd)
+        raise
+    try:
         locked = _lock(fd)
-        replaced = not os.path.samestat(os.fstat(fd), path.stat())
+        replaced = not os.path.samestat(os.fstat(fd), path.lstat())
     except (BlockingIOError, FileNotFoundError) as error:
         os.close(fd)
         raise BusyError(str(path)) from error

@@ -82,7 +82,11 @@ def load_policy(path: str | os.PathLike[str], *, outside: Path | None = None) ->
     """
     place = Path(path)
     try:
-        if outside is not None and place.resolve().is_relative_to(outside.resolve()):
+        # In the cache of a hub, a file of a release is a link that leads out of it.
+        places = (place.resolve(), place.parent.resolve() / place.name)
+        if outside is not None and any(
+            one.is_relative_to(outside.resolve()) for one in places
+        ):
             message = (
                 f"the policy {str(path)!r} lies inside the release that it judges; "
                 "keep it elsewhere"

@@ -32,7 +32,10 @@ PROFILES = ("hf",)
 """What a checker may allow a downloading tool to have added. `hf`: the files that the
 Hugging Face hub client adds, and its links from a snapshot into its own cache."""
 
-_HF_ADDED = (".gitattributes", ".cache/huggingface")
+_HF_ADDED = re.compile(
+    r"\.gitattributes|\.cache/huggingface/"
+    r"(?:.*\.metadata|.*\.lock|\.gitignore|CACHEDIR\.TAG)"
+)
 _HF_LINK = re.compile(rb"(?:\.\./)+blobs/[0-9a-f]{40,64}")
 
 
@@ -152,14 +155,16 @@ def _report(problem: FileError | LimitError, findings: Findings) -> None:
 
 def _ignored(listed: Mapping[str, walk.Listed], leniency: Leniency) -> list[str]:
     """Return what may be overlooked; the bundle itself never is."""
-    allowed = (*leniency.ignore, *(_HF_ADDED if leniency.profile == "hf" else ()))
-    if not allowed:
+    if not leniency.ignore and leniency.profile is None:
         return []
     return [
         name
         for name in listed
         if not parts.is_bundle(name)
-        and any(name == one or name.startswith(f"{one}/") for one in allowed)
+        and (
+            any(name == one or name.startswith(f"{one}/") for one in leniency.ignore)
+            or (leniency.profile == "hf" and _HF_ADDED.fullmatch(name))
+        )
     ]
 
 

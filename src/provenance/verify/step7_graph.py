@@ -44,6 +44,6 @@ def _remark(graph: Graph, findings: Findings) -> None:
         if len({(part.entry.run, part.step.id) for part in parts}) > 1:
             sentence = (
                 f"{graph.name_of(digest)!r} was produced by several steps: "
-                f"{', '.join(makers)}"
+                f"{', '.join(name[:80] for name in makers[:5])}"
             )
             findings.add("PV703", graph.name_of(digest), sentence, digest=digest)
