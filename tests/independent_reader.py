@@ -1,7 +1,7 @@
 """A second reader of format version 1, made from the pages in `docs/formats` alone.
 
-Run it with RELEASE PUBLIC.pem. It leaves out portable names, limits, types of fields,
-foreign and withheld statements, unsigned heads, manifests of releases and the graph."""
+Run it with RELEASE PUBLIC.pem. Unchecked: portable names, limits, types, tables,
+heads' subjects, graph. Refused: foreign or withheld rows, bare heads, big releases."""
 
 import json
 import re

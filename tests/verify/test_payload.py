@@ -258,6 +258,7 @@ def test_a_step_needs_neither_a_crew_nor_a_thread(made: Path, release: Path) -> 
             pass  # nobody waits, so nothing is found
         with content() as waited:
             assert waited.present == waited.entries.keys()
+            assert waited.present == waited.entries.keys()  # the second time at once
     assert [one.code for one in findings.all] == ["PV100", "PV200", "PV300"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -286,6 +287,7 @@ class Journal:
             log(f"an earlier run in this store could not be finished: {error}")
 
 
+@lru_cache(maxsize=1)
 def _has_namesake() -> bool:
     """Whether the old distribution `provenance` is installed, too."""
     try:
@@ -295,6 +297,7 @@ def _has_namesake() -> bool:
     return True
 
 
+@lru_cache(maxsize=1)
 def tool() -> Tool:
     """Return who writes these statements."""
     return Tool(
