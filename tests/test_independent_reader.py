@@ -20,14 +20,13 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 import independent_reader as reader
 import provenance
 from provenance.signing import envelope, keys
+from vector_blocks import FOLDER, Block, blocks, every
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Block = list[tuple[str, str]]
 READ = reader.read_release
 SOURCE = Path(reader.__file__)
-VECTORS = Path(__file__).parent / "vectors"
 REFUSALS = (
     ArithmeticError,
     AttributeError,
@@ -43,25 +42,6 @@ REFUSALS = (
 REFUSED = pytest.raises(REFUSALS)
 LINES = 200
 """How long the reader may be: it must stay something to read in one sitting."""
-
-
-def blocks(name: str) -> list[tuple[int, Block]]:
-    """Blocks of `key: value` lines, each with the number of its first line."""
-    found: list[tuple[int, Block]] = []
-    block: Block = []
-    text = (VECTORS / name).read_text(encoding="utf-8")
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
-        key, _, value = line.partition(":")
-        if line and not line.startswith("#"):
-            block.append((key, value.removeprefix(" ")))
-        elif block and not line:
-            found.append((number - len(block), block))
-            block = []
-    return found
-
-
-def every(block: Block, key: str) -> list[str]:
-    return [value for name, value in block if name == key]
 
 
 def one(block: Block, key: str) -> str:
@@ -157,7 +137,7 @@ def test_it_reaches_the_verdict_of_every_vector(name: str, block: Block) -> None
 
 
 def test_it_judges_every_file_of_vectors() -> None:
-    assert sorted(JUDGES) == sorted(file.name for file in VECTORS.glob("*.txt"))
+    assert sorted(JUDGES) == sorted(file.name for file in FOLDER.glob("*.txt"))
 
 
 def make_release(folder: Path, kind: str) -> tuple[Path, bytes]:
