@@ -132,9 +132,6 @@ def size(count: int) -> str:
     >>> size(1536)
     '1.5 KiB'
     """
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024 or unit == "GiB":  # noqa: PLR2004
-            return f"{amount:.0f} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    raise AssertionError  # pragma: no cover (the loop returns)
+    units = ("KiB", "MiB", "GiB")
+    step = min(max(count.bit_length() - 1, 0) // 10, len(units))
+    return f"{count / 1024**step:.1f} {units[step - 1]}" if step else f"{count} B"
