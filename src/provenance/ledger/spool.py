@@ -24,6 +24,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from provenance.errors import BusyError, StorageError
+from provenance.storage.local import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,8 +74,8 @@ class Spool:
             self._fd, self.locked = _open_locked(path, new=new)
             if new:
                 # A file is only as durable as the names that lead to it.
-                _sync_folder(path.parent)
-                _sync_folder(path.parent.parent)
+                sync_folder(path.parent)
+                sync_folder(path.parent.parent)
         except OSError as error:
             self.forget()
             raise StorageError(str(path), str(error)) from error
@@ -247,13 +248,3 @@ def _lock(fd: int) -> bool:
     except OSError:
         return False  # some network file systems have none
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # pragma: no cover (it keeps names itself)
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

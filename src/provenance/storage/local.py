@@ -141,10 +141,10 @@ class LocalStore:
         """Flush every folder from the file up to the store, whoever made them."""
         folder = self._place(path).parent
         try:
-            _sync_folder(folder)
+            sync_folder(folder)
             while folder != self.folder:
                 folder = folder.parent
-                _sync_folder(folder)
+                sync_folder(folder)
         except OSError as error:
             raise StorageError(path, _reason(error)) from error
 
@@ -201,7 +201,12 @@ def _write(place: Path, data: bytes) -> None:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk.
+
+    Raises:
+        OSError: it cannot be opened or flushed.
+    """
     if os.name == "nt":  # Windows cannot open a folder, and keeps names itself
         return
     descriptor = os.open(folder, os.O_RDONLY)
