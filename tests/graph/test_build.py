@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
+
 from provenance.graph import build
-from provenance.graph.build import EMPTY_FILE, with_manifests
+from provenance.graph.build import EMPTY_FILE
 from provenance.model.fingerprint import FileEntry
+from provenance.model.statements import Manifest
 
 Draw = Any  # the class in conftest.py
 
@@ -71,15 +74,20 @@ def test_an_empty_file_joins_nothing(draw: Draw) -> None:
 
 def test_files_in_manifests_join_as_well(draw: Draw) -> None:
     graph = build.build([[draw.folder("out", ["a"])]])
+    large = draw.folder("large", ["a", "b", ""])
+    manifest = Manifest(bytes=1, sha256="1" * 64)
+    stated = evolve(large, body=evolve(large.body, files=(), manifest=manifest))
+    digest = large.body.fingerprint.digest
     entries = [
         FileEntry(path=name.encode() + b"_", size=1, sha256=draw.digest(name))
         for name in ("a", "b", "")
     ]
-    more = with_manifests(graph, {"1" * 64: entries})
-    assert more.holders[draw.digest("b")] == ["1" * 64]
+    ledger = [draw.folder("out", ["a"]), stated]
+    more = build.build([ledger], {digest: entries})
+    assert more.holders[draw.digest("b")] == [digest]
     assert more.holders[draw.digest("a")] == [
         *graph.holders[draw.digest("a")],
-        "1" * 64,
+        digest,
     ]
     assert EMPTY_FILE not in more.holders
     assert draw.digest("b") not in graph.holders

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from provenance.encoding import statements
-from provenance.ledger.writer import LedgerWriter, Surroundings
+from provenance.ledger.surroundings import Surroundings
+from provenance.ledger.writer import LedgerWriter
 from provenance.model.statements import Gap, RunBegun, RunDocument, RunEnded, Tool
 from provenance.signing import keys
 from provenance.storage.open import open_store

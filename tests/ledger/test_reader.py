@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from provenance.ledger.writer import Surroundings
+    from provenance.ledger.surroundings import Surroundings
     from provenance.storage.store import Store
     from provenance.tables.read import Reader
 

@@ -13,7 +13,7 @@ from provenance.errors import LedgerError
 from provenance.ledger import layout, recover, rows
 from provenance.ledger.reader import read_run
 from provenance.ledger.recover import WHY
-from provenance.ledger.writer import Surroundings, put_run_head
+from provenance.ledger.writer import put_run_head
 from provenance.model.statements import Gap, RunEnded, RunHead
 from provenance.storage.open import open_store
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from provenance.ledger.reader import RecordedRun
+    from provenance.ledger.surroundings import Surroundings
     from provenance.storage.store import Store
     from provenance.tables.read import Reader
 
@@ -308,7 +309,8 @@ RECORD = """
 import os, sys
 from datetime import UTC, datetime
 from provenance.encoding import statements
-from provenance.ledger.writer import LedgerWriter, Surroundings
+from provenance.ledger.surroundings import Surroundings
+from provenance.ledger.writer import LedgerWriter
 from provenance.model.statements import Gap, RunBegun, RunDocument, Tool
 from provenance.storage.open import open_store
 

@@ -12,7 +12,8 @@ from provenance.errors import BusyError, FormatError, LedgerError, StorageError
 from provenance.ledger import layout, writer
 from provenance.ledger.reader import read_head, read_run
 from provenance.ledger.spool import lines
-from provenance.ledger.writer import LedgerWriter, Surroundings, put_run_head
+from provenance.ledger.surroundings import Surroundings
+from provenance.ledger.writer import LedgerWriter, put_run_head
 from provenance.model.statements import Gap, Head
 from provenance.storage.open import open_store
 

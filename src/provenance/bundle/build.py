@@ -12,10 +12,8 @@ import hashlib
 import os
 import secrets
 import shutil
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -31,7 +29,8 @@ from provenance.errors import (
 from provenance.fingerprint import opening
 from provenance.graph import build
 from provenance.ledger import layout, reader, recover
-from provenance.ledger.writer import Surroundings, put_run_head
+from provenance.ledger.surroundings import Surroundings, of_system, tool
+from provenance.ledger.writer import put_run_head
 from provenance.model.fingerprint import FileEntry
 from provenance.model.statements import (
     MAX_FILE_SUBJECTS,
@@ -42,7 +41,6 @@ from provenance.model.statements import (
     ReleasedRun,
     RunHead,
     StepRecorded,
-    Tool,
 )
 from provenance.signing import envelope, keys
 from provenance.storage.open import open_store
@@ -57,6 +55,8 @@ if TYPE_CHECKING:
     from provenance.ledger.reader import RecordedRun
     from provenance.signing.keys import Signer
     from provenance.storage.store import Store
+
+_Body = TypeVar("_Body", ArtifactRecorded, StepRecorded)
 
 
 @frozen(kw_only=True)
@@ -125,9 +125,7 @@ def release(
     folder = Path(payload)
     target = _target(folder, to, in_place=in_place)
     signer = _signer(key)
-    around = Surroundings(
-        signer=signer, clock=lambda: datetime.now(UTC), entropy=os.urandom
-    )
+    around = of_system(signer)
     before = _before(after, line)
     opened = open_store(store, create=False)
     problems: list[str] = []
@@ -140,10 +138,8 @@ def release(
         chosen = _choose(runs, run, problems)
         needed = [_bind(opened, one, tables, around) for one in related(runs, chosen)]
         manifests = _manifests(opened, needed, tables)
-    graph = build.with_manifests(
-        build.build(ledger.statements for one in needed for ledger in one.ledgers),
-        manifests,
-    )
+    ledgers = (ledger.statements for one in needed for ledger in one.ledgers)
+    graph = build.build(ledgers, manifests)
     stage = folder if in_place else _stage(target)
     # What a release that fails leaves behind, and nothing that was there before.
     remains = stage / parts.FOLDER if in_place else stage
@@ -192,13 +188,16 @@ def related(runs: Sequence[RecordedRun], chosen: RecordedRun) -> list[RecordedRu
     """Return a run and all runs that produced something on the way to it, by digest."""
     makers: dict[str, set[str]] = {}
     for one in runs:
-        for product in (p for step in _steps(one) for p in step.products):
+        for product in (
+            p for step in _bodies(one, StepRecorded) for p in step.products
+        ):
             makers.setdefault(product.digest, set()).add(one.id)
     by_id = {one.id: one for one in runs}
     found: dict[str, None] = {chosen.id: None}
     waiting = [chosen]
     while waiting:
-        for use in (use for step in _steps(waiting.pop()) for use in step.uses):
+        steps = _bodies(waiting.pop(), StepRecorded)
+        for use in (use for step in steps for use in step.uses):
             # The run that recorded it, and whoever else made the same content.
             others = (
                 makers.get(use.digest, ()) if use.digest != build.EMPTY_FILE else ()
@@ -210,12 +209,13 @@ def related(runs: Sequence[RecordedRun], chosen: RecordedRun) -> list[RecordedRu
     return [by_id[run_id] for run_id in found]
 
 
-def _steps(run: RecordedRun) -> list[StepRecorded]:
+def _bodies(run: RecordedRun, kind: type[_Body]) -> list[_Body]:
+    """Return what the statements of one kind say, in the order of the ledgers."""
     return [
         statement.body
         for ledger in run.ledgers
         for statement in ledger.statements
-        if statement is not None and isinstance(statement.body, StepRecorded)
+        if statement is not None and isinstance(statement.body, kind)
     ]
 
 
@@ -339,7 +339,7 @@ def _manifests(
 ) -> dict[str, list[FileEntry]]:
     """Read the files of all artifacts that have too many to state."""
     found: dict[str, list[FileEntry]] = {}
-    for body in (body for run in runs for body in _artifacts(run)):
+    for body in (body for run in runs for body in _bodies(run, ArtifactRecorded)):
         digest = body.fingerprint.digest
         if body.manifest is not None and digest not in found:
             path = layout.table(body.manifest.sha256)
@@ -349,15 +349,6 @@ def _manifests(
                 raise ReleaseError(message)
             found[digest] = tables.manifest(data)
     return found
-
-
-def _artifacts(run: RecordedRun) -> list[ArtifactRecorded]:
-    return [
-        statement.body
-        for ledger in run.ledgers
-        for statement in ledger.statements
-        if statement is not None and isinstance(statement.body, ArtifactRecorded)
-    ]
 
 
 def _explained(graph: Graph, files: Sequence[FileEntry]) -> set[str]:
@@ -390,7 +381,7 @@ def _bundle(
             wanted.update(ledger.segments)
         wanted |= {
             layout.table(body.manifest.sha256)
-            for body in _artifacts(run)
+            for body in _bodies(run, ArtifactRecorded)
             if body.manifest is not None
         }
     known = set(store.list("keys"))
@@ -443,9 +434,7 @@ def _statement(
         ),
         sequence=before[1].sequence + 1 if before else 1,
         time=around.now(),
-        tool=Tool(
-            name="training-provenance", version=metadata.version("training-provenance")
-        ),
+        tool=tool(),
     )
     return _Stated(body=body, payload=statements.encode(body), extra=extra)
 

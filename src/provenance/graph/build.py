@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from provenance.model.statements import (
     ArtifactRecorded,
@@ -78,8 +78,18 @@ class Graph:
         return self.names.get(digest, digest[:12])
 
 
-def build(ledgers: Iterable[Iterable[Statement | None]]) -> Graph:
-    """Build the graph of these ledgers; withheld statements (None) add nothing."""
+def build(
+    ledgers: Iterable[Iterable[Statement | None]],
+    manifests: Mapping[str, Sequence[FileEntry]] | None = None,
+) -> Graph:
+    """Build the graph of these ledgers; withheld statements (None) add nothing.
+
+    Args:
+        ledgers: their statements, in order.
+        manifests: by the digest of an artifact, the files in its manifest; they join
+            as those in statements do.
+    """
+    listed = manifests or {}
     artifacts: defaultdict[str, list[ArtifactRecorded]] = defaultdict(list)
     producers: defaultdict[str, list[StepRecorded]] = defaultdict(list)
     users: defaultdict[str, list[StepRecorded]] = defaultdict(list)
@@ -92,8 +102,9 @@ def build(ledgers: Iterable[Iterable[Statement | None]]) -> Graph:
             match statement.body if statement else None:
                 case ArtifactRecorded() as body:
                     artifacts[body.fingerprint.digest].append(body)
-                    for digest in _held(body):
-                        holders[digest].append(body.fingerprint.digest)
+                    own = body.fingerprint.digest
+                    for digest in _held(body, listed.get(own, body.files)):
+                        holders[digest].append(own)
                 case StepRecorded() as body:
                     parts[body.entry.run, body.step].append(body)
                     for product in body.products:
@@ -135,24 +146,7 @@ def _names(
     return {**used, **made, **recorded}
 
 
-def with_manifests(graph: Graph, manifests: Mapping[str, Iterable[FileEntry]]) -> Graph:
-    """Let the files that manifests list join, as those in statements do.
-
-    Args:
-        graph: the graph without them.
-        manifests: by the digest of an artifact, the files in its manifest.
-    """
-    holders = {digest: list(found) for digest, found in graph.holders.items()}
-    for artifact, entries in manifests.items():
-        if any(one.kind == "code" for one in graph.artifacts.get(artifact, ())):
-            continue  # as in `_held`
-        for entry in entries:
-            if entry.sha256 != EMPTY_FILE:
-                holders.setdefault(entry.sha256, []).append(artifact)
-    return evolve(graph, holders=holders)
-
-
-def _held(body: ArtifactRecorded) -> set[str]:
+def _held(body: ArtifactRecorded, files: Iterable[FileEntry]) -> set[str]:
     """Return the digests of the files of an artifact: what a payload may join on.
 
     Code explains nothing: it is what lies around a script, weights included, and
@@ -163,5 +157,5 @@ def _held(body: ArtifactRecorded) -> set[str]:
     if body.fingerprint.method == "file-1":
         found = {body.fingerprint.digest}
     else:
-        found = {entry.sha256 for entry in body.files}
+        found = {entry.sha256 for entry in files}
     return found - {EMPTY_FILE}

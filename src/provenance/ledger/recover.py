@@ -18,7 +18,7 @@ from provenance.model.statements import Gap, Head
 
 if TYPE_CHECKING:
     from provenance.ledger.reader import Ledger
-    from provenance.ledger.writer import Surroundings
+    from provenance.ledger.surroundings import Surroundings
     from provenance.storage.store import Store
     from provenance.tables.read import Reader
 

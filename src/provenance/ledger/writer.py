@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
-
 from provenance.encoding import merkle, statements
 from provenance.errors import FormatError, LedgerError, StorageError
 from provenance.ledger import layout, rows
@@ -27,14 +25,13 @@ from provenance.model.statements import (
     SignedBody,
     Statement,
 )
-from provenance.model.text import spell_time
 from provenance.signing import envelope
 from provenance.tables import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
+    from provenance.ledger.surroundings import Surroundings
     from provenance.signing.keys import Signer
     from provenance.storage.store import Store
     from provenance.tables.rows import Row
@@ -42,29 +39,6 @@ if TYPE_CHECKING:
 MAX_SEGMENT_ROWS = 65_536
 MAX_SEGMENT_BYTES = 32 * 2**20
 """Of payload, before compression: far enough below the 64 MiB of a segment."""
-
-
-@frozen(kw_only=True)
-class Surroundings:
-    """What a writer needs from outside: keys, clock and randomness.
-
-    Attributes:
-        signer: signs heads; without one they stay bare statements.
-        clock: returns the current moment, aware of its time zone.
-        entropy: returns that many random bytes.
-    """
-
-    signer: Signer | None
-    clock: Callable[[], datetime]
-    entropy: Callable[[int], bytes] = field(repr=False)
-
-    def now(self) -> str:
-        """Return the current time as the format spells it."""
-        return spell_time(self.clock())
-
-    def new_id(self) -> str:
-        """Return 128 random bits in hex."""
-        return self.entropy(16).hex()
 
 
 class LedgerWriter:

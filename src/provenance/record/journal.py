@@ -7,8 +7,6 @@ and signing load when it opens, not when a training script imports the library.
 from __future__ import annotations
 
 import hashlib
-import os
-from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -19,7 +17,8 @@ from provenance.encoding import fingerprints, statements
 from provenance.errors import KeyFileError, ProvenanceError
 from provenance.fingerprint import environment, source, tree
 from provenance.ledger import layout, recover
-from provenance.ledger.writer import LedgerWriter, Surroundings, put_run_head
+from provenance.ledger.surroundings import Surroundings, of_system, tool
+from provenance.ledger.writer import LedgerWriter, put_run_head
 from provenance.model import values as value_lists
 from provenance.model.statements import (
     GAP_SUBJECTS,
@@ -32,7 +31,6 @@ from provenance.model.statements import (
     RunEnded,
     Step,
     StepRecorded,
-    Tool,
     Use,
 )
 from provenance.model.text import MAX_TEXT
@@ -297,14 +295,6 @@ def _has_namesake() -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def tool() -> Tool:
-    """Return who writes these statements."""
-    return Tool(
-        name="training-provenance", version=metadata.version("training-provenance")
-    )
-
-
 def _surroundings(options: Options) -> tuple[Surroundings, KeyFileError | None]:
     """Find the key; with a bad one, recording goes on unsigned unless it is strict."""
     trouble = None
@@ -315,10 +305,7 @@ def _surroundings(options: Options) -> tuple[Surroundings, KeyFileError | None]:
         if options.strict:
             raise
         trouble = error
-    around = Surroundings(
-        signer=signer, clock=lambda: datetime.now(UTC), entropy=os.urandom
-    )
-    return around, trouble
+    return of_system(signer), trouble
 
 
 def _words(text: object) -> str:

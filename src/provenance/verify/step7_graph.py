@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def check_graph(story: Story, findings: Findings) -> Graph | None:
     """Build the graph and look at its order; None when that ends it."""
-    graph = build.build(story.ledgers)
+    graph = build.build(story.ledgers, story.manifests)
     early = rules.early_uses(story.ledgers)
     for use in early:
         sentence = (
@@ -27,7 +27,7 @@ def check_graph(story: Story, findings: Findings) -> Graph | None:
     _remark(graph, findings)
     sentence = f"{len(graph.activities):,} steps, none made from what came later"
     findings.add("PV700", "graph", sentence)
-    return build.with_manifests(graph, story.manifests)
+    return graph
 
 
 def _remark(graph: Graph, findings: Findings) -> None:
