@@ -28,7 +28,7 @@ manifest bytes sha256, statement _type predicate predicateType subject"""
 FIELDS = {name: rest for name, *rest in map(str.split, OBJECTS.split(","))}
 KEY = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 VALUE = """null |bool (true|false)|int (0|-?[1-9][0-9]{0,999})|float .+|str (?s:.*)|\
-bytes ([0-9a-f]{2})*|(list|dict) (0|[1-9][0-9]{0,4})"""
+bytes ([0-9a-f]{2})*|commitment [0-9a-f]{64}|(list|dict) (0|[1-9][0-9]{0,4})"""
 ENVELOPE = b"""{"dsseEnvelope":{"payload":"%s","payloadType":"application/vnd.in-toto+\
 json","signatures":[{"keyid":"%s","sig":"%s"}]},"mediaType":"application/vnd.dev.sigsto\
 re.bundle.v0.3+json","verificationMaterial":{"publicKey":{"hint":"%s"},"tlogEntries":[]}}"""

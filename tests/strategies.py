@@ -55,6 +55,7 @@ plain_values = (
     | st.floats()
     | unicode_text
     | st.binary(max_size=20)
+    | digests.map(value_lists.Commitment)
 )
 values = st.recursive(
     plain_values,

@@ -51,7 +51,7 @@ def source(entries: Sequence[FileEntry]) -> Fingerprint:
 
 
 def of_values(method: str, values: Values) -> Fingerprint:
-    """Fingerprint a configuration, an environment or an evaluation."""
+    """Fingerprint a configuration, or another thing that is a list of values."""
     leaves = [
         fields(b"value-1", path.encode(), kind.encode(), text.encode())
         for path, kind, text in values

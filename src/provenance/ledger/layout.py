@@ -19,6 +19,7 @@ _HEAD = re.compile(rf"runs/({_ID})/({_ID})/head-([0-9]{{12}})(\.sigstore)?\.json
 _RUN_HEAD = re.compile(rf"runs/({_ID})/head-([0-9]{{6}})(\.sigstore)?\.json")
 _TABLE = re.compile(r"tables/([0-9a-f]{64})\.parquet")
 _SPOOL = re.compile(rf"spool/({_ID})-({_ID})\.jsonl")
+_BLOB = re.compile(r"blobs/([0-9a-f]{64})")
 _KEY = re.compile(r"keys/([0-9a-f]{64})\.pem")
 
 
@@ -54,6 +55,11 @@ def table(sha256: str) -> str:
     return f"tables/{sha256}.parquet"
 
 
+def blob(sha256: str) -> str:
+    """Return the path of content that is kept by its digest."""
+    return f"blobs/{sha256}"
+
+
 def key(key_id: str) -> str:
     """Return the path of a public key."""
     return f"keys/{key_id}.pem"
@@ -85,6 +91,12 @@ def parse_run_head(path: str) -> tuple[str, int, bool] | None:
 def parse_table(path: str) -> str | None:
     """Return the digest in the path of a manifest, or None."""
     found = _TABLE.fullmatch(path)
+    return found[1] if found else None
+
+
+def parse_blob(path: str) -> str | None:
+    """Return the digest in the path of kept content, or None."""
+    found = _BLOB.fullmatch(path)
     return found[1] if found else None
 
 

@@ -14,6 +14,7 @@ METHODS = (
     "config-1",
     "environment-1",
     "evaluation-1",
+    "architecture-1",
 )
 """The closed list of methods; each name fixes every parameter of its digest."""
 

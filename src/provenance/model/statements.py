@@ -28,6 +28,8 @@ METHODS_OF_KIND = {
     "model": ("file-1", "tree-1"),
     "evaluation": ("evaluation-1",),
     "file": ("file-1", "tree-1"),
+    "architecture": ("architecture-1",),
+    "table": ("file-1",),
 }
 """The closed list of kinds of artifacts, each with the methods that may read it."""
 
@@ -48,12 +50,14 @@ STEP_KINDS = (
 )
 
 ROLES = (
+    "architecture",
     "base-model",
     "code",
     "config",
     "environment",
     "evaluated-model",
     "evaluation-data",
+    "generator-model",
     "guidelines",
     "input",
     "resumed-checkpoint",
@@ -151,7 +155,8 @@ class ArtifactRecorded:
     Attributes:
         files: the files of a tree or of source code, unless a manifest lists them.
         manifest: the table of the files when there are too many to list here.
-        values: the content of a config, an environment or an evaluation.
+        values: the content of a config, an environment, an evaluation or an
+            architecture.
         facts: what the recorder was told or found out about it.
     """
 

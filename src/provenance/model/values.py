@@ -16,13 +16,29 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from attrs import field, frozen
+
 from provenance.errors import FormatError, LimitError
+from provenance.model import checks
 
 Values: TypeAlias = tuple[tuple[str, str, str], ...]
 """Entries (path, type, text) in the order of a walk."""
 
+
+@frozen
+class Commitment:
+    """Stands for a value that is not told; who knows it can show that it was this one.
+
+    Attributes:
+        digest: what commits to the value (docs: formats/encoding), as hex.
+    """
+
+    digest: str = field(validator=checks.digest)
+
+
 Value: TypeAlias = (
-    "bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value] | None"
+    "bool | int | float | str | bytes | Commitment | Sequence[Value] "
+    "| Mapping[str, Value] | None"
 )
 """What can be spelled."""
 
@@ -121,6 +137,8 @@ def _scalar(value: object, path: str) -> tuple[str, str]:
         return "str", value
     if isinstance(value, bytes) and kind is bytes:
         return "bytes", value.hex()
+    if isinstance(value, Commitment):
+        return "commitment", value.digest
     message = (
         f"the value at {path or '/'} is a {kind.__module__}.{kind.__qualname__}; "
         "convert it to a number, text, bytes, bool, None, list or dict"
@@ -199,6 +217,8 @@ def _read_scalar(kind: str, text: str) -> Value:
             return text
         case "bytes" if _HEX.fullmatch(text):
             return bytes.fromhex(text)
+        case "commitment":
+            return Commitment(text)
         case _:
             message = f"{text[:40]!r} is not the spelling of a value of type {kind!r}"
             raise FormatError(message)

@@ -92,6 +92,7 @@ CATALOGUE: dict[str, tuple[str, str]] = {
     "PV806": ("unknown-on-path", "refuse"),
     "PV807": ("foreign-run", "warn"),
     "PV808": ("padding", "warn"),
+    "PV809": ("loose-content", "warn"),
     "PV900": ("ancestors-present", "pass"),
     "PV901": ("missing-ancestor", "incomplete"),
     "PV902": ("required-ancestor-missing", "fail"),

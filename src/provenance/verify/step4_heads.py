@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
@@ -106,6 +107,7 @@ class _Known:
             layout.parse_head,
             layout.parse_run_head,
             layout.parse_table,
+            layout.parse_blob,
             layout.parse_key,
         )
         unknown = [
@@ -114,7 +116,17 @@ class _Known:
         for path in unknown:
             sentence = f"the bundle has a part {path!r} that this version does not know"
             self.findings.add("PV406", path, sentence)
-        return not unknown
+        misnamed = [path for path in self.record if self._is_misnamed(path)]
+        for path in misnamed:
+            sentence = f"the part {path!r} has another content than its name says"
+            self.findings.add("PV406", path, sentence)
+        return not unknown and not misnamed
+
+    def _is_misnamed(self, path: str) -> bool:
+        digest = layout.parse_blob(path)
+        if digest is None:
+            return False
+        return hashlib.sha256(self.record[path]).hexdigest() != digest
 
     def read_run(self, released: ReleasedRun) -> list[BoundLedger] | None:
         """Read the head of a run and the heads that it binds."""

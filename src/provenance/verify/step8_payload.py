@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from provenance.bundle import parts
 from provenance.graph import walk
+from provenance.ledger import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,6 +38,7 @@ def check_payload(
         return None
     _report_missing(graph, way, findings)
     _report_strangers(way, story, findings)
+    _report_loose(graph, story, content, findings)
     return way
 
 
@@ -99,3 +101,20 @@ def _report_strangers(way: Way, story: Story, findings: Findings) -> None:
     for run in sorted(story.runs - reached):
         sentence = f"the run {run} is in the bundle and not on the way to the payload"
         findings.add("PV808", run, sentence)
+
+
+def _report_loose(
+    graph: Graph, story: Story, content: Content, findings: Findings
+) -> None:
+    """Say what content came along that no statement has the digest of."""
+    kept = {digest for path in content.record if (digest := layout.parse_blob(path))}
+    if not kept:
+        return
+    for digest, found in graph.artifacts.items():
+        kept.discard(digest)
+        files = story.manifests.get(digest, found[0].files)
+        kept.difference_update(entry.sha256 for entry in files)
+    for digest in sorted(kept):
+        path = layout.blob(digest)
+        sentence = f"{path!r} was handed over, and nothing says what it is"
+        findings.add("PV809", path, sentence, digest=digest)
