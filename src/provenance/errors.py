@@ -155,7 +155,7 @@ class PolicyError(ProvenanceError):
 
 
 class ProofError(ProvenanceError):
-    """A Merkle proof does not prove what it should."""
+    """A Merkle proof or a disclosure does not prove what it should."""
 
 
 class LedgerError(ProvenanceError):

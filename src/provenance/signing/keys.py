@@ -16,11 +16,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import stat
 import sys
 import textwrap
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -36,7 +36,7 @@ from provenance.errors import (
     UnsafeKeyError,
     UsageError,
 )
-from provenance.signing import spelling
+from provenance.signing import private_files, spelling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,23 +218,15 @@ def write_private(signer: Signer, path: StrPath) -> None:
             be written (nothing is left behind).
     """
     path = Path(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
-        _make_private_folder(path.parent)
-        descriptor = os.open(path, flags, 0o600)
+        private_files.make_folders(path.parent)
+        private_files.write_new(path, signer.private_pem())
     except FileExistsError as error:
         message = f"{error.filename} exists already and is left alone: choose another"
         raise KeyFileError(message) from error
     except (OSError, ValueError) as error:
-        raise KeyFileError(_cannot("write", path, error)) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(signer.private_pem())
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        path.unlink()
-        raise KeyFileError(_cannot("write", path, error)) from error
+        message = private_files.cannot("write", "key", path, error)
+        raise KeyFileError(message) from error
 
 
 def load_signer(path: StrPath) -> Signer:
@@ -275,11 +267,29 @@ def find_signer(
         return load_signer(explicit)
     if KEY_VARIABLE in environ:
         return _load_named_by_variable(environ[KEY_VARIABLE])
+    path = signer_path(environ=environ)
+    return load_signer(path) if path is not None else None
+
+
+def signer_path(
+    explicit: StrPath | None = None, *, environ: Mapping[str, str]
+) -> Path | None:
+    """Return the file whose key `find_signer` would use, or None when there is none.
+
+    The file is not opened: whether it holds a key that can be used, `find_signer` says.
+
+    Args:
+        explicit: the key file that the user named.
+        environ: the environment variables, as in `os.environ`.
+    """
+    if explicit is not None:
+        return Path(explicit)
+    if KEY_VARIABLE in environ:
+        # Set but empty is an error that `find_signer` reports.
+        return Path(environ[KEY_VARIABLE]) if environ[KEY_VARIABLE] else None
     path = default_key_path(environ)
     # A folder that this user may not search holds no key of theirs.
-    if path is None or not os.path.lexists(path):
-        return None
-    return load_signer(path)
+    return path if path is not None and os.path.lexists(path) else None
 
 
 def default_key_path(
@@ -396,30 +406,16 @@ def _decode(text: str) -> bytes:
         raise KeyFileError(message) from error
 
 
-def _make_private_folder(folder: Path) -> None:
-    """Make a folder and those above it; mkdir's own mode reaches only the last one."""
-    if not folder.exists() and folder != folder.parent:
-        _make_private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
 def _read_private(path: Path) -> bytes:
-    # What was opened is what is asked about and read: a path could change in between.
-    # Opening a FIFO would wait for a writer.
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    check = partial(_check_private_file, path)
     try:
-        descriptor = os.open(path, flags)
-        try:
-            _check_private_file(path, os.fstat(descriptor))
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(MAX_KEY_FILE)
-        finally:
-            os.close(descriptor)
+        return private_files.read(path, MAX_KEY_FILE, follow=True, check=check)
     except FileNotFoundError as error:
         message = f"there is no key at {path}; make one: provenance keygen"
         raise KeyFileError(message) from error
     except (OSError, ValueError) as error:
-        raise KeyFileError(_cannot("read", path, error)) from error
+        message = private_files.cannot("read", "key", path, error)
+        raise KeyFileError(message) from error
 
 
 def _check_private_file(path: Path, status: os.stat_result) -> None:
@@ -429,12 +425,7 @@ def _check_private_file(path: Path, status: os.stat_result) -> None:
     if status.st_size > MAX_KEY_FILE:
         message = f"{path} is too large for a key: more than {MAX_KEY_FILE:,} bytes"
         raise KeyFileError(message)
-    if os.name == "posix" and status.st_mode & 0o077:
-        message = (
-            f"{path} is open to others than its owner; if nobody else has read it, "
-            f"close it: chmod 600 {shlex.quote(str(path))}"
-        )
-        raise UnsafeKeyError(message)
+    private_files.check_mode(path, status, close="600")
 
 
 def _load_named_by_variable(path: str) -> Signer:
@@ -459,8 +450,3 @@ def _home_of_account() -> Path | None:
 
         return _absolute(pwd.getpwuid(os.getuid()).pw_dir)
     return None
-
-
-def _cannot(do: str, path: Path, error: Exception) -> str:
-    reason = (isinstance(error, OSError) and error.strerror) or error
-    return f"cannot {do} the key {path}: {reason}"
