@@ -1,5 +1,6 @@
 """Hashing one file: every byte once, and never a mixture of two contents.
 
+>>> from pathlib import Path
 >>> import tempfile
 >>> with tempfile.TemporaryDirectory() as root:
 ...     _ = Path(root, "a.txt").write_text("hello")
@@ -16,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from provenance.encoding import paths
@@ -70,13 +70,7 @@ def hash_file(
         UnreadableError: the operating system refused.
     """
     name = opening.shown(path)
-    # Opening a device can have effects of its own, so look first.
-    try:
-        mode = Path(path).stat(follow_symlinks=follow).st_mode
-    except OSError as error:
-        raise opening.explain(name, error) from error
-    opening.check_regular(mode, name=name)
-    descriptor = opening.open_file(os.fspath(path), name=name, follow=follow)
+    descriptor = opening.open_regular(path, name=name, follow=follow)
     try:
         return hash_own(descriptor, name=name, progress=progress)
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 
 from provenance.encoding import paths
 from provenance.errors import FileError, NotRegularError, UnreadableError
@@ -57,6 +58,29 @@ def open_file(
         return os.open(path, _FLAGS | (0 if follow else NO_FOLLOW), dir_fd=folder)
     except OSError as error:
         raise explain(name, error) from error
+
+
+def open_regular(path: str | os.PathLike[str], *, name: str, follow: bool) -> int:
+    """Look at a file, and open it for reading if it is a regular one.
+
+    Opening a device can have effects of its own, so it is looked at first. It could
+    be another file by then: whoever reads from it looks at its kind once more.
+
+    Args:
+        path: what to open.
+        name: what errors call it.
+        follow: whether the last component may be a symbolic link.
+
+    Raises:
+        NotRegularError: it is something else.
+        UnreadableError: the operating system refused.
+    """
+    try:
+        mode = Path(path).stat(follow_symlinks=follow).st_mode
+    except OSError as error:
+        raise explain(name, error) from error
+    check_regular(mode, name=name)
+    return open_file(os.fspath(path), name=name, follow=follow)
 
 
 def check_regular(mode: int, *, name: str) -> None:
