@@ -38,13 +38,25 @@ def recorded_code(repository: Path) -> dict[str, Any]:
         json.loads(text)["predicate"]
         for text in pq.read_table(segment)["payload"].to_pylist()
     ]
-    (code,) = [one for one in predicates if one.get("kind") == "code"]
-    return facts(code["facts"])
+    return facts_of_code(predicates)
+
+
+def facts_of_code(artifacts: list[dict[str, Any]]) -> dict[str, str]:
+    """Return what is said about the repository of the script.
+
+    Modules from elsewhere, and distributions that are installed as editable, are code
+    as well.
+    """
+    found = [facts(one["facts"]) for one in artifacts if one.get("kind") == "code"]
+    (code,) = [
+        one for one in found if "commit" in one and "/found/distribution" not in one
+    ]
+    return code
 
 
 def facts(values: list[list[str]]) -> dict[str, str]:
     """Return by pointer what is recorded as text or as a plain value."""
-    return {pointer.removeprefix("/git/"): text for pointer, _, text in values}
+    return {pointer.removeprefix("/found/git/"): text for pointer, _, text in values}
 
 
 def tree_on_disk(repository: Path) -> str:
@@ -57,8 +69,7 @@ def test_a_release_names_the_commit_and_tree_that_git_names(
     released: Released,
 ) -> None:
     shown = command_json("show", str(released.folder), "--json")["artifacts"]
-    (code,) = [one for one in shown if one["kind"] == "code"]
-    found = facts(code["facts"])
+    found = facts_of_code(shown)
     assert found["commit"] == git(released.repository, "rev-parse", "HEAD")
     assert found["tree"] == git(released.repository, "rev-parse", "HEAD^{tree}")
     assert found["dirty"] == "false"
@@ -85,6 +96,21 @@ def test_a_dirty_tree_is_the_one_that_git_would_write(repository: Path) -> None:
     assert found["commit"] == git(repository, "rev-parse", "HEAD")
     assert found["tree"] != git(repository, "rev-parse", "HEAD^{tree}")
     assert found["tree"] == tree_on_disk(repository)
+
+
+def test_the_patch_in_the_store_turns_the_commit_into_what_was_run(
+    repository: Path,
+) -> None:
+    (repository / "train.py").write_text("print('changed')\n")
+    (repository / "lib.py").unlink()
+    (repository / "run.sh").chmod(0o644)
+    found = recorded_code(repository)
+    patch = repository.parent / "store" / "blobs" / found["patch/sha256"]
+    clone = repository.parent / "clone"
+    git(repository, "clone", "--quiet", ".", str(clone))
+    git(clone, "checkout", "--quiet", found["commit"])
+    git(clone, "apply", "--index", str(patch))
+    assert git(clone, "write-tree") == found["tree"]
 
 
 def test_a_change_that_the_index_is_told_to_overlook_is_recorded(
