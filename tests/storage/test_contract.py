@@ -185,3 +185,53 @@ def test_a_path_is_accepted_or_refused_but_never_changed(path: str) -> None:
     else:
         with pytest.raises(BadNameError):
             check_path(path)
+
+
+class TestErasure:
+    """The one exception: what must be forgotten is replaced or removed."""
+
+    def test_other_bytes_take_the_place_of_the_old_ones(self, store: Store) -> None:
+        store.put_new("runs/a/rows", b"a name")
+        store.put_new("runs/a/other", b"x")
+        store.erase("runs/a/rows", instead=b"withheld")
+        assert store.get("runs/a/rows", limit=10) == b"withheld"
+        assert store.get("runs/a/other", limit=10) == b"x"
+        store.erase("runs/a/rows", instead=b"withheld")
+        assert store.list("") == ["runs/a/other", "runs/a/rows"]
+
+    def test_a_file_is_removed_once_and_for_all(self, store: Store) -> None:
+        store.put_new("tables/a", b"x")
+        store.erase("tables/a")
+        assert store.list("") == []
+        store.erase("tables/a")
+        store.erase("tables/a/below")
+        store.erase("nowhere/a")
+
+    def test_what_is_not_there_cannot_be_replaced(self, store: Store) -> None:
+        store.put_new("a", b"x")
+        for path in ("b", "a/below"):
+            with pytest.raises(NotFoundError):
+                store.erase(path, instead=b"y")
+        assert store.list("") == ["a"]
+
+    def test_a_folder_is_not_erased(self, store: Store) -> None:
+        store.put_new("a/file", b"x")
+        for instead in (None, b"y"):
+            with pytest.raises(StorageError):
+                store.erase("a", instead=instead)
+        assert store.get("a/file", limit=1) == b"x"
+
+    def test_sweeping_removes_no_file_of_the_store(self, store: Store) -> None:
+        store.put_new("a/file", b"x")
+        store.sweep("a")
+        store.sweep("nowhere")
+        store.sweep("a/file")
+        assert store.list("") == ["a/file"]
+
+    @pytest.mark.parametrize("path", BAD_PATHS)
+    def test_attack_009_a_bad_path_is_refused(self, store: Store, path: str) -> None:
+        for instead in (None, b"y"):
+            with pytest.raises(BadNameError):
+                store.erase(path, instead=instead)
+        with pytest.raises(BadNameError):
+            store.sweep(path)

@@ -405,3 +405,116 @@ def test_windows_has_no_folders_to_flush(
     finally:
         monkeypatch.undo()
     assert flushed == []
+
+
+class TestErasure:
+    def test_what_crashes_left_of_a_file_goes_with_it(
+        self, store: LocalStore, tmp_path: Path
+    ) -> None:
+        content = os.urandom(3 << 20)
+        store.put_new("a/file", content)
+
+        def leave(data: bytes) -> Path:
+            path = tmp_path / "a" / f".{secrets.token_hex(16)}.tmp"
+            path.write_bytes(data)
+            return path
+
+        whole, torn = leave(content), leave(content[: 1 << 21])
+        others = [leave(b""), leave(content[:-1] + b"x"), leave(content + b"x")]
+        linked = tmp_path / "a" / f".{secrets.token_hex(16)}.tmp"
+        os.link(tmp_path / "a/file", linked)
+        foreign = tmp_path / "a" / ".notes"
+        foreign.write_bytes(content)
+        store.erase("a/file")
+        assert not any(path.exists() for path in (whole, torn, linked))
+        assert all(path.exists() for path in (*others, foreign))
+        store.sweep("a")
+        assert [path.name for path in (tmp_path / "a").iterdir()] == [".notes"]
+
+    def test_a_sweep_leaves_the_folders_below_alone(
+        self, store: LocalStore, tmp_path: Path
+    ) -> None:
+        store.put_new("a/b/c", b"x")
+        inner = tmp_path / "a/b" / f".{secrets.token_hex(16)}.tmp"
+        inner.write_bytes(b"in use")
+        store.sweep("a")
+        assert inner.exists()
+
+    def test_attack_019_a_link_is_not_erased(
+        self, store: LocalStore, tmp_path: Path
+    ) -> None:
+        (tmp_path / "real").write_bytes(b"x")
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        for instead in (None, b"y"):
+            with pytest.raises(StorageError, match="link or no regular file"):
+                store.erase("link", instead=instead)
+        assert (tmp_path / "real").read_bytes() == b"x"
+        assert (tmp_path / "link").is_symlink()
+
+    def test_a_system_that_refuses_is_an_error_and_changes_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = LocalStore(tmp_path)
+        store.put_new("a/file", b"x")
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("provenance.storage.local.os.replace", refuse)
+            patch.setattr("pathlib.Path.replace", refuse)
+            with pytest.raises(StorageError, match="a/file: Permission denied"):
+                store.erase("a/file", instead=b"y")
+        with monkeypatch.context() as patch:
+            patch.setattr("provenance.storage.local._leftovers", refuse)
+            with pytest.raises(StorageError, match="a: Permission denied"):
+                store.sweep("a")
+        assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
+        assert store.get("a/file", limit=1) == b"x"
+
+    def test_a_leftover_that_its_writer_has_just_removed_is_no_problem(
+        self, store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.put_new("file", b"x")
+        gone = [tmp_path / f".{secrets.token_hex(16)}.tmp"]
+        monkeypatch.setattr("provenance.storage.local._leftovers", lambda _: gone)
+        store.erase("file")
+        store.sweep("nowhere")
+        assert store.list("") == []
+
+    def test_attack_117_killed_at_any_moment_it_leaves_the_old_or_the_new(
+        self, tmp_path: Path
+    ) -> None:
+        code = """
+        import os, sys
+        from provenance.storage.open import open_store
+        calls = 0
+        def count(event, arguments):
+            global calls
+            if event in ("open", "os.rename", "os.remove", "os.listdir"):
+                calls += 1
+                if calls == int(sys.argv[2]):
+                    os._exit(9)
+        store = open_store(sys.argv[1], create=False)
+        sys.addaudithook(count)
+        store.erase("a/rows", instead=b"y" * 1_000)
+        """
+        outcomes = set()
+        for moment in range(1, 12):
+            folder = tmp_path / str(moment)
+            folder.mkdir()
+            store = LocalStore(folder)
+            store.put_new("a/rows", b"x" * 100_000)
+            leftover = folder / "a" / f".{secrets.token_hex(16)}.tmp"
+            leftover.write_bytes(b"x" * 100)
+            done = subprocess.run(
+                [sys.executable, "-c", textwrap.dedent(code), folder, str(moment)],
+                check=False,
+                timeout=60,
+            )
+            found = store.get("a/rows", limit=100_000)
+            assert found in (b"x" * 100_000, b"y" * 1_000)
+            # Whoever sees the new one can be sure that no rest of the old one is left.
+            assert leftover.exists() <= (found[:1] == b"x")
+            outcomes.add((done.returncode, found[:1]))
+        assert outcomes == {(9, b"x"), (9, b"y"), (0, b"y")}

@@ -29,6 +29,11 @@ class Unreliable(MemoryFileSystem):  # type: ignore[misc]
             message = "no reply"
             raise TimeoutError(message)
 
+    def info(self, path: str, **options: Any) -> Any:
+        if self.fault == "down":
+            raise ConnectionError
+        return MemoryFileSystem.info(self, path, **options)
+
     def cat_file(self, path: str, **options: Any) -> Any:
         if self.fault == "unreadable":
             message = "no"
@@ -111,3 +116,25 @@ def test_a_service_that_refuses_to_read_is_an_error(store: RemoteStore) -> None:
 def test_a_service_that_knows_no_such_folder_lists_nothing(store: RemoteStore) -> None:
     break_it(store, "missing")
     assert store.list("runs") == []
+
+
+def test_attack_120_a_service_that_is_down_has_erased_nothing(
+    store: RemoteStore,
+) -> None:
+    store.put_new("a", b"x")
+    break_it(store, "down")
+    for instead in (None, b"y"):
+        with pytest.raises(StorageError, match=r"^a: ConnectionError$"):
+            store.erase("a", instead=instead)
+    break_it(store, "")
+    assert store.get("a", limit=1) == b"x"
+
+
+def test_erasing_again_after_a_lost_reply_succeeds(store: RemoteStore) -> None:
+    store.put_new("a", b"x")
+    break_it(store, "lost reply")
+    with pytest.raises(StorageError, match="no reply"):
+        store.erase("a", instead=b"y")
+    break_it(store, "")
+    store.erase("a", instead=b"y")
+    assert store.get("a", limit=1) == b"y"

@@ -7,7 +7,7 @@ or was killed) is read too and marked as such.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -20,7 +20,16 @@ from provenance.errors import (
 )
 from provenance.ledger import layout, rows, spool
 from provenance.ledger.writer import continuation
-from provenance.model.statements import BoundHead, Head, RunBegun, RunHead, Statement
+from provenance.model.statements import (
+    ArtifactRecorded,
+    BoundHead,
+    Gap,
+    Head,
+    RunBegun,
+    RunHead,
+    Statement,
+    StepRecorded,
+)
 from provenance.signing import envelope
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
     from provenance.storage.store import Store
     from provenance.tables.read import Reader
     from provenance.tables.rows import Row
+
+_Body = TypeVar("_Body", ArtifactRecorded, StepRecorded, Gap)
 
 MAX_SEGMENT = 64 * 2**20
 MAX_ENVELOPE = 24 * 2**20
@@ -108,6 +119,20 @@ class RecordedRun:
     def begun(self) -> RunBegun:
         """What the first writer said of the run."""
         return self.ledgers[0].begun
+
+    @property
+    def withheld(self) -> int:
+        """How many statements are withheld."""
+        return sum(ledger.statements.count(None) for ledger in self.ledgers)
+
+    def bodies(self, kind: type[_Body]) -> list[_Body]:
+        """Return what the statements of one kind say, in the order of the ledgers."""
+        return [
+            statement.body
+            for ledger in self.ledgers
+            for statement in ledger.statements
+            if statement is not None and isinstance(statement.body, kind)
+        ]
 
 
 def run_ids(store: Store) -> list[str]:

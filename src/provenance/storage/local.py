@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from typing import TYPE_CHECKING
@@ -46,6 +47,8 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
 _NO_LINKS = frozenset(
     {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 )
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_PIECE = 1 << 20
 _NOT_REGULAR = "it is a link or no regular file; a store holds only regular files"
 
 
@@ -104,6 +107,39 @@ class LocalStore:
             waiting += folders
             found += files
         return sorted(found)
+
+    def erase(self, path: str, *, instead: bytes | None = None) -> None:
+        """FOR ERASURE ONLY: remove or replace a file, durably; see `Store.erase`."""
+        place = self._place(path)
+        try:
+            _check_regular(place, path)
+            # First, so that whoever was interrupted here finds them again.
+            for leftover in _leftovers(place.parent):
+                if _begins_like(leftover, place):
+                    leftover.unlink(missing_ok=True)
+            if instead is None:
+                place.unlink()
+            else:
+                _replace(place, instead)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if instead is not None:
+                raise NotFoundError(path) from error
+            return
+        except OSError as error:
+            raise StorageError(path, _reason(error)) from error
+        self._sync_folders(path)
+
+    def sweep(self, folder: str) -> None:
+        """FOR ERASURE ONLY: remove what crashes left; see `Store.sweep`."""
+        place = self._place(folder)
+        try:
+            for leftover in _leftovers(place):
+                leftover.unlink(missing_ok=True)
+            sync_folder(place)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise StorageError(folder, _reason(error)) from error
 
     def _place(self, path: str) -> Path:
         check_path(path)
@@ -174,9 +210,13 @@ def _read(place: Path, path: str, limit: int) -> bytes:
     return data
 
 
+def _temporary(place: Path) -> Path:
+    return place.with_name(f".{secrets.token_hex(16)}.tmp")
+
+
 def _create(place: Path, data: bytes) -> None:
     """Write the file as a whole, or raise FileExistsError and leave what is there."""
-    temporary = place.with_name(f".{secrets.token_hex(16)}.tmp")
+    temporary = _temporary(place)
     _write(temporary, data)
     try:
         os.link(temporary, place)
@@ -186,6 +226,41 @@ def _create(place: Path, data: bytes) -> None:
         _write(place, data)
     finally:
         temporary.unlink()
+
+
+def _replace(place: Path, data: bytes) -> None:
+    """Put a whole new file in the place of another one."""
+    temporary = _temporary(place)
+    _write(temporary, data)
+    try:
+        temporary.replace(place)
+    except BaseException:
+        temporary.unlink()
+        raise
+
+
+def _check_regular(place: Path, path: str) -> None:
+    """Refuse a link: the bytes that must go would stay where it leads to."""
+    if not stat.S_ISREG(place.lstat().st_mode):
+        raise StorageError(path, _NOT_REGULAR)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files in a folder: of a crash, or in use just now."""
+    return [path for path in folder.iterdir() if _TEMPORARY.fullmatch(path.name)]
+
+
+def _begins_like(part: Path, whole: Path) -> bool:
+    """Whether one file is the beginning of another one, and not empty."""
+    try:
+        with part.open("rb") as some, whole.open("rb") as other:
+            size = os.fstat(some.fileno()).st_size
+            while piece := some.read(_PIECE):
+                if other.read(len(piece)) != piece:
+                    return False
+    except FileNotFoundError:
+        return False  # it was in use, and is not any more
+    return size > 0
 
 
 def _write(place: Path, data: bytes) -> None:

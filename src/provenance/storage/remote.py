@@ -28,6 +28,7 @@ from provenance.errors import ConflictError, LimitError, NotFoundError, StorageE
 from provenance.storage.store import Paths, check_path, is_path, settle
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 # fsspec's memory file system looks and then writes, and readers share one position.
@@ -102,6 +103,34 @@ class RemoteStore:
         # A file that bears the name of the folder is not under it.
         return sorted(path for path in paths if path != prefix and is_path(path))
 
+    def erase(self, path: str, *, instead: bytes | None = None) -> None:
+        """FOR ERASURE ONLY: remove or replace a file; see `Store.erase`.
+
+        One request that removes or overwrites. A service that keeps old versions, as
+        buckets can be told to, keeps them here too.
+        """
+        check_path(path)
+        key = self._key(path)
+        try:
+            with self._lock:
+                # Not `isfile`: that calls a service which is down a missing file.
+                _check_file(self._files.info(key), path)
+                if instead is None:
+                    self._files.rm_file(key)
+                else:
+                    self._files.pipe_file(key, instead)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if instead is not None:
+                raise NotFoundError(path) from error
+        except StorageError:
+            raise
+        except Exception as error:  # whatever the library behind fsspec raises
+            raise StorageError(path, _reason(error)) from error
+
+    def sweep(self, folder: str) -> None:
+        """FOR ERASURE ONLY: nothing to do, since a request leaves all or nothing."""
+        check_path(folder)
+
     def _key(self, path: str) -> str:
         return f"{self.root}/{path}" if path else self.root
 
@@ -140,6 +169,11 @@ def connect(url: str, *, create: bool) -> RemoteStore:
         raise StorageError(shown, "there is no store here; check the URL")
     lock = _MEMORY if url.startswith("memory:") else nullcontext()
     return RemoteStore(url=shown, root=root.rstrip("/"), files=files, lock=lock)
+
+
+def _check_file(info: Mapping[str, object], path: str) -> None:
+    if info["type"] != "file":
+        raise StorageError(path, "it is no file")
 
 
 def _without_secrets(url: str) -> str:

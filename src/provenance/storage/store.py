@@ -1,7 +1,8 @@
 """What a store promises, wherever it keeps its bytes.
 
 A store holds files under relative paths. Each is written once, as a whole, under a
-name that did not exist; there is no call that changes or removes one.
+name that did not exist. Nothing is ever changed or removed, but for ERASURE: `erase`
+and `sweep` are for `ledger/erase.py`, and nobody else may call them.
 
 >>> check_path("runs/0a/head-000001.json")
 >>> check_path("../secrets")
@@ -36,7 +37,7 @@ _MAX_PATH = 4_096
 
 
 class Store(Protocol):
-    """A place for files that never change.
+    """A place for files that never change, unless somebody must be forgotten.
 
     *Atomic* is: `put_new` either stores all the bytes or fails, and of several
     writers of different bytes under one path exactly one succeeds. A reader never
@@ -87,6 +88,36 @@ class Store(Protocol):
         Raises:
             BadNameError: not a path of a store.
             StorageError: the store cannot be read.
+        """
+
+    def erase(self, path: str, *, instead: bytes | None = None) -> None:
+        """FOR ERASURE ONLY: remove a file, or put other bytes in its place.
+
+        A reader sees the old file or what comes after it, never a part, and so does
+        everybody after a crash. Afterwards no file of the store holds the old bytes,
+        not even one that a crashed writer of them has left. Removing what is not
+        there succeeds, so a call may be repeated.
+
+        Args:
+            path: the path inside the store.
+            instead: the bytes that take the place of the old ones; None to remove.
+
+        Raises:
+            BadNameError: not a path of a store.
+            NotFoundError: nothing is there whose place the bytes could take.
+            StorageError: the store cannot be written, or holds something else than a
+                regular file there.
+        """
+
+    def sweep(self, folder: str) -> None:
+        """FOR ERASURE ONLY: remove what crashed writers have left in a folder.
+
+        The caller knows that nobody is writing right in that folder. What lies in the
+        folders below it is left alone.
+
+        Raises:
+            BadNameError: not a path of a store.
+            StorageError: the store cannot be written.
         """
 
 
