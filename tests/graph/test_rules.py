@@ -130,5 +130,7 @@ def test_many_statements_take_no_more_than_their_share(draw: Draw, shape: str) -
         assert early_uses(ledgers) == []
         return time.process_time() - began
 
-    seconds(500)
-    assert seconds(8_000) < 12 * seconds(2_000) + 0.05
+    def least(size: int) -> float:
+        return min(seconds(size) for _ in range(3))
+
+    assert least(8_000) < 12 * least(2_000) + 0.05

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provenance.graph.build import Graph
     from provenance.model.statements import StepRecorded, Use
 
-_ROOT_KINDS = ("code", "config", "environment", "file", "model")
+_ROOT_KINDS = ("architecture", "code", "config", "environment", "file", "model")
 """What may come from outside without a source: somebody wrote it, or made it."""
 
 
@@ -93,4 +93,6 @@ def _unsourced(graph: Graph, digest: str) -> bool:
 
 def _has_source(facts: tuple[tuple[str, str, str], ...]) -> bool:
     known = to(facts)
-    return isinstance(known, dict) and bool(known.get("source"))
+    if not isinstance(known, dict):
+        return False
+    return bool(known.get("source") or known.get("sources"))

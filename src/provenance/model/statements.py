@@ -14,10 +14,11 @@ from attrs import field, frozen
 
 from provenance.errors import FormatError
 from provenance.model import checks
+from provenance.model.values import to
 
 if TYPE_CHECKING:
     from provenance.model.fingerprint import FileEntry, Fingerprint
-    from provenance.model.values import Values
+    from provenance.model.values import Value, Values
 
 METHODS_OF_KIND = {
     "dataset": ("file-1", "tree-1"),
@@ -74,6 +75,9 @@ GAP_SUBJECTS = (*ARTIFACT_KINDS, "artifact", "step", "ledger")
 
 COUNTED_KINDS = ("artifact", "end", "gap", "other", "run", "step")
 """The kinds that a head counts, in the order of their names."""
+
+FOUND = "found"
+"""The fact under which stands what a recorder found out by itself."""
 
 NO_FACTS: Values = (("", "dict", "0"),)
 """The spelling of a dict without items."""
@@ -181,6 +185,13 @@ class ArtifactRecorded:
         if self.manifest is not None and (self.files or not has_files):
             message = f"a {method} of {len(self.files)} files has no use for a manifest"
             raise FormatError(message)
+
+    @property
+    def found(self) -> dict[str, Value]:
+        """What the recorder found out by itself; nothing where it says nothing."""
+        facts = to(self.facts)
+        found = facts.get(FOUND) if isinstance(facts, dict) else None
+        return dict(found) if isinstance(found, dict) else {}
 
 
 @frozen(kw_only=True)

@@ -42,6 +42,12 @@ Value: TypeAlias = (
 )
 """What can be spelled."""
 
+Scalar: TypeAlias = bool | int | float | str | bytes | None
+"""What a table of samples holds."""
+
+MAX_ROWS = 1_000_000
+"""Rows of a table of samples."""
+
 MAX_ENTRIES = 10_000
 MAX_BYTES = 2**20
 MAX_DEPTH = 64

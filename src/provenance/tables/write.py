@@ -10,6 +10,7 @@ b'PAR1'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provenance.errors import FormatError, LimitError, UsageError
+from provenance.model.values import MAX_ROWS
 from provenance.tables import schema
 from provenance.tables.rows import MAX_MANIFEST_ROWS, MAX_SEGMENT_ROWS, MAX_TABLE
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from provenance.model.fingerprint import FileEntry
+    from provenance.model.values import Scalar
     from provenance.tables.rows import Row
 
 GROUP_ROWS = 4_096
@@ -31,11 +34,23 @@ GROUP_ROWS = 4_096
 GROUP_BYTES = 16 * 2**20
 """Bytes of a row group before compression, so that a reader needs little memory."""
 
+MAX_COLUMNS = 200
+"""Columns of a table of samples."""
+
 # Few different values, so worth a dictionary; and what a query would ask for.
 _DICTIONARY = ("kind", "uses.list.element.role", "mode")
 _STATISTICS = ("index", "kind", "time")
 
 _TYPES = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_()}
+_SAMPLE_TYPES: dict[type, pa.DataType] = {
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bytes: pa.binary(),
+}
+_EXACT = 2**53
+"""Whole numbers up to here are floats without becoming others."""
 
 
 def segment(rows: Iterable[Row]) -> bytes:
@@ -80,20 +95,52 @@ def columns(
     return _file(made, _plain_groups(made, rows), limit=None)
 
 
+def samples(rows: Iterable[Mapping[str, Scalar]]) -> bytes:
+    """Return a Parquet file of results, one row for each sample.
+
+    Columns come in the order in which they appear first; a value that a row lacks is
+    None. A column has one type, but for whole numbers among floats, which become
+    floats.
+
+    Args:
+        rows: column names and values; bool, int, float, str, bytes or None.
+
+    Raises:
+        FormatError: there are no samples, or one is not as above; the message names
+            row, counted from 0, and column.
+        LimitError: more than 1,000,000 rows, 200 columns, or 64 MiB.
+    """
+    kept: list[dict[str, Any]] = []
+    types: dict[str, type] = {}
+    for number, row in enumerate(rows):
+        _check_rows(number + 1, MAX_ROWS, "number of samples in one table")
+        kept.append(_sample(number, row, types))
+    if not types:
+        message = "there are no samples: give at least one row with one column"
+        raise FormatError(message)
+    # A column without any value is one of texts.
+    columns = [
+        (name, _SAMPLE_TYPES.get(kind, pa.string())) for name, kind in types.items()
+    ]
+    return _file(pa.schema(columns), _sample_groups(kept, types), ours=False)
+
+
 def _file(
     made: pa.Schema,
     groups: Iterator[dict[str, list[Any]]],
     *,
     limit: int | None = MAX_TABLE,
+    ours: bool = True,
 ) -> bytes:
+    """Write groups of rows; columns of others get neither dictionary nor statistics."""
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
         made,
         compression="zstd",
         compression_level=1,
-        use_dictionary=[name for name in _DICTIONARY if _has(made, name)],
-        write_statistics=[name for name in _STATISTICS if _has(made, name)],
+        use_dictionary=[name for name in _DICTIONARY if ours and _has(made, name)],
+        write_statistics=[name for name in _STATISTICS if ours and _has(made, name)],
         store_schema=False,
         write_page_checksum=True,
     ) as writer:
@@ -219,3 +266,99 @@ def _plain_groups(
             name: [row[position] for row in group]
             for position, name in enumerate(names)
         }
+
+
+# Samples: what their columns are is known when all rows were seen.
+
+
+def _sample(number: int, row: object, types: dict[str, type]) -> dict[str, Any]:
+    """Check one row, and widen the types of the columns to what it holds."""
+    if not isinstance(row, Mapping):
+        message = f"row {number} is a {type(row).__qualname__}, not a dict of columns"
+        raise FormatError(message)
+    kept = dict(row)
+    for name, value in kept.items():
+        _check_sample(number, name, value)
+        types[name] = _widened(number, name, types.get(name, type(None)), type(value))
+    if len(types) > MAX_COLUMNS:
+        what = f"number of columns, with row {number},"
+        raise LimitError(what, MAX_COLUMNS)
+    return kept
+
+
+def _check_sample(number: int, name: object, value: object) -> None:
+    if type(name) is not str or not name or not _is_unicode(name):
+        message = f"row {number} has a column {name!r}, whose name is no proper text"
+        raise FormatError(message)
+    if value is not None and type(value) not in _SAMPLE_TYPES:
+        kinds = ", ".join(kind.__name__ for kind in _SAMPLE_TYPES)
+        found = type(value)
+        message = (
+            f"row {number}, column {name!r} holds a "
+            f"{found.__module__}.{found.__qualname__}; convert it to {kinds} or None"
+        )
+        raise FormatError(message)
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        message = f"row {number}, column {name!r}: the number has more than 64 bits"
+        raise FormatError(message)
+    if type(value) is str and not _is_unicode(value):
+        message = f"row {number}, column {name!r}: the text holds a lone surrogate"
+        raise FormatError(message)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _widened(number: int, name: str, known: type, found: type) -> type:
+    """Return the one type that a column has from now on."""
+    if known is found or found is type(None):
+        return known
+    if known is type(None):
+        return found
+    if {known, found} == {int, float}:
+        return float
+    message = (
+        f"row {number}, column {name!r} holds a {found.__name__}, "
+        f"where the rows before hold a {known.__name__}; convert one of them"
+    )
+    raise FormatError(message)
+
+
+def _sample_groups(
+    rows: list[dict[str, Any]], types: dict[str, type]
+) -> Iterator[dict[str, list[Any]]]:
+    start = size = 0
+    for number, row in enumerate(rows):
+        length = sum(len(one) for one in row.values() if type(one) in (str, bytes))
+        full = number - start == GROUP_ROWS or size + length > GROUP_BYTES
+        if full and number > start:
+            yield _sample_columns(rows, start, number, types)
+            start, size = number, 0
+        size += length
+    yield _sample_columns(rows, start, len(rows), types)
+
+
+def _sample_columns(
+    rows: list[dict[str, Any]], start: int, end: int, types: dict[str, type]
+) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for name, kind in types.items():
+        column = [rows[number].get(name) for number in range(start, end)]
+        found[name] = _floats(column, name, start) if kind is float else column
+    return found
+
+
+def _floats(column: list[Any], name: str, start: int) -> list[float | None]:
+    for number, value in enumerate(column, start):
+        if type(value) is int and abs(value) > _EXACT:
+            message = (
+                f"row {number}, column {name!r}: the whole number {value} stands "
+                "among floats, and is none; convert it"
+            )
+            raise FormatError(message)
+    return [None if value is None else float(value) for value in column]
