@@ -53,7 +53,10 @@ _WITHHELD = 1_024
 
 
 def _size(row: Row) -> int:
-    return len(row.payload) if row.payload else _WITHHELD
+    if not row.payload:
+        return _WITHHELD
+    told = row.payload
+    return len(told) if told.isascii() else len(told.encode())
 
 
 def _read(
