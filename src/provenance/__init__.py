@@ -17,7 +17,9 @@ from provenance.errors import ProvenanceError
 
 if TYPE_CHECKING:
     from provenance.bundle.build import release as release
+    from provenance.model.data_facts import DataFacts as DataFacts
     from provenance.record.artifact import Artifact as Artifact
+    from provenance.record.pipeline import step as step
     from provenance.record.session import Run as Run
     from provenance.record.session import Step as Step
     from provenance.record.session import current as current
@@ -25,22 +27,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Artifact",
+    "DataFacts",
     "ProvenanceError",
     "Run",
     "Step",
     "current",
     "release",
     "start",
+    "step",
 ]
 
 
 _HOMES = {
     "Artifact": "provenance.record.artifact",
+    "DataFacts": "provenance.model.data_facts",
     "Run": "provenance.record.session",
     "Step": "provenance.record.session",
     "current": "provenance.record.session",
     "release": "provenance.bundle.build",
     "start": "provenance.record.session",
+    "step": "provenance.record.pipeline",
 }
 
 

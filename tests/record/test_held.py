@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from provenance.errors import ChangedError
 from provenance.fingerprint import files
+from provenance.model import values
 from provenance.record import held
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def test_what_becomes_of_its_name_does_not_matter(weights: Path, how: str) -> No
         weights.with_name("new.bin").replace(weights)
     else:
         weights.with_name("link.bin").hardlink_to(weights)
-    assert found.read("weights.bin").sha256 == ABC
+    assert found.read("weights.bin")[0].sha256 == ABC
 
 
 def test_a_name_that_changes_while_it_is_read_does_not_matter(
@@ -64,8 +66,23 @@ def test_a_name_that_changes_while_it_is_read_does_not_matter(
         return read(fd, size, offset)
 
     monkeypatch.setattr(files, "_read", rename)
-    assert found.read("weights.bin").sha256 == ABC
+    assert found.read("weights.bin")[0].sha256 == ABC
     assert renamed
+
+
+def test_bytes_that_change_while_they_are_read_are_an_error(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = _hold(weights)
+    read = files._read
+
+    def overwrite(fd: int, size: int, offset: int) -> bytes:
+        weights.write_bytes(b"longer than before")
+        return read(fd, size, offset)
+
+    monkeypatch.setattr(files, "_read", overwrite)
+    with pytest.raises(ChangedError):
+        found.read("weights.bin")
 
 
 def test_a_link_to_a_file_is_that_file(weights: Path) -> None:
@@ -73,7 +90,7 @@ def test_a_link_to_a_file_is_that_file(weights: Path) -> None:
     link.symlink_to(weights)
     found = _hold(link)
     link.unlink()
-    assert found.read("latest").sha256 == ABC
+    assert found.read("latest")[0].sha256 == ABC
 
 
 @pytest.mark.parametrize("content", [b"abcd", b"ab", b"xyz", b""])
@@ -112,6 +129,45 @@ def _lowest_free_descriptor() -> int:
     found = os.open(os.devnull, os.O_RDONLY)
     os.close(found)
     return found
+
+
+def _safetensors() -> bytes:
+    about = {"w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
+    header = json.dumps(about).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(24)
+
+
+def test_the_model_in_it_is_seen_without_its_name(here: Path) -> None:
+    path = here / "model.safetensors"
+    path.write_bytes(_safetensors())
+    found = _hold(path)
+    path.unlink()
+    digests, seen = found.read("model.safetensors")
+    assert digests.sha256 == hashlib.sha256(_safetensors()).hexdigest()
+    about: Any = seen
+    assert about["weights"]["model.safetensors"]["parameters"] == 6
+
+
+def test_what_is_no_model_tells_nothing_of_one(weights: Path) -> None:
+    assert "weights" not in _hold(weights).read("weights.bin")[1]
+
+
+def test_the_architecture_of_a_checkpoint_is_among_its_facts(
+    here: Path, start: Callable[..., Run], record: Callable[..., Any]
+) -> None:
+    path = here / "model.safetensors"
+    path.write_bytes(_safetensors())
+    (here / "plain.txt").write_text("text")
+    with start() as run, run.step("train") as step:
+        step.checkpoint(path, step=1, note="first")
+        step.checkpoint(here / "plain.txt", step=2)
+    found = record().artifacts
+    facts: Any = values.to(found["model.safetensors"].facts)
+    assert facts["note"] == "first"
+    weights = facts["found"]["architecture"]["weights"]
+    assert weights["model.safetensors"]["parameters"] == 6
+    plain: Any = values.to(found["plain.txt"].facts)
+    assert "weights" not in plain.get("found", {}).get("architecture", {})
 
 
 def test_a_checkpoint_that_is_rotated_away_is_recorded(

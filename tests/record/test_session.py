@@ -89,7 +89,10 @@ class TestAWholeRun:
         assert facts["base.bin"] == {"source": "https://example.org/m"}
         assert facts["model.bin"] == {}
         train = next(step for step in whole.steps if step.step.kind == "train")
-        assert values.to(train.facts) == {"seed": 7}
+        facts = values.to(train.facts)
+        assert isinstance(facts, dict)
+        assert set(facts) == {"seed", "found"}
+        assert facts["seed"] == 7
 
     def test_code_and_environment_are_recorded_by_themselves(self, whole: Any) -> None:
         kinds = {body.kind: name for name, body in whole.artifacts.items()}
@@ -271,19 +274,19 @@ class TestGaps:
         self._gap(record, "dataset", "pipe", "FIFO")
 
     @pytest.mark.parametrize(
-        "config", [{1: 2}, {"x": {3}}, {"x": "\ud800"}, {"x": object()}]
+        "config", [7, {"x": "\ud800"}, {"x": object()}, {"1": 1, 1: 1}, int]
     )
-    def test_a_config_that_is_not_like_json(
+    def test_a_config_that_cannot_be_spelled(
         self, start: Start, record: Callable[..., Any], config: Any
     ) -> None:
         with start() as run:
             assert run.config(config).digest is None
         self._gap(record, "config", "config", "FormatError")
 
-    def test_a_fact_that_is_not_like_json_costs_only_itself(
+    def test_a_fact_that_cannot_be_spelled_costs_only_itself(
         self, corpus: Path, start: Start, record: Callable[..., Any]
     ) -> None:
-        bad: Any = {1, 2}
+        bad: Any = object()
         with start() as run:
             run.dataset(corpus, good=1, bad=bad)
             with run.step("train", bad=bad):
@@ -880,7 +883,9 @@ class TestManyEvents:
         found = record()
         (gap,) = found.gaps
         assert (gap.what, gap.name) == ("ledger", "queue")
-        assert gap.why.startswith(f"{lost + gap_of_start(found)} events")
+        # What `end` asks for at last, about modules and cells, may find no room either.
+        least = lost + gap_of_start(found)
+        assert int(gap.why.partition(" events")[0]) in (least, least + 1)
         assert found.outcome == "completed"
 
 

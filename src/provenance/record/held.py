@@ -9,7 +9,7 @@ matter. Bytes that change under the descriptor do, and are an error.
 >>> _ = path.write_bytes(b"abc")
 >>> held = hold(lambda: path)
 >>> path.unlink()
->>> held.read("weights.bin").sha256[:8]
+>>> held.read("weights.bin")[0].sha256[:8]
 'ba7816bf'
 """
 
@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING
 
 from provenance.errors import ChangedError, FileError
 from provenance.fingerprint import files, opening
+from provenance.fingerprint.models import architecture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from provenance.fingerprint.files import Digests
+    from provenance.model.values import Value
 
 MAX_HELD = 64
 """Files held at a time: descriptors belong to the training, not to us."""
@@ -44,17 +46,24 @@ class Held:
         self._let_go = weakref.finalize(self, _close, descriptor)
         self._then = self._state()
 
-    def read(self, name: str) -> Digests:
+    def read(self, name: str) -> tuple[Digests, dict[str, Value]]:
         """Hash the file as it was when it was handed over, and let it go.
+
+        Returns:
+            Its digest, and what can be seen of the model in it.
 
         Raises:
             ChangedError: it was written to since.
             UnreadableError: the operating system refused.
         """
         try:
-            return self._read(name, _ATTEMPTS)
+            about = architecture.of_held(self._bytes, size=self._then[0], name=name)
+            return self._read(name, _ATTEMPTS), about
         finally:
             self._let_go()
+
+    def _bytes(self, offset: int, count: int) -> bytes:
+        return os.pread(self._descriptor, count, offset)
 
     def _read(self, name: str, attempts: int) -> Digests:
         try:

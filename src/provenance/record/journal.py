@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from provenance.encoding import fingerprints, statements
 from provenance.errors import KeyFileError, ProvenanceError
-from provenance.fingerprint import environment, source, tree
 from provenance.ledger import layout, recover
 from provenance.ledger.surroundings import Surroundings, of_system, tool
 from provenance.ledger.writer import LedgerWriter, put_run_head
@@ -34,18 +33,20 @@ from provenance.model.statements import (
     Use,
 )
 from provenance.model.text import MAX_TEXT
+from provenance.record.capture import Capture
+from provenance.record.hiding import Hider, words
 from provenance.signing import keys
 from provenance.storage.open import open_store
 from provenance.tables import write
 from provenance.tables.read import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from pathlib import Path
 
     from provenance.model.fingerprint import FileEntry, Fingerprint
     from provenance.model.values import Value
-    from provenance.record.held import Held
+    from provenance.record.given import Began
 
 NAMESAKE = (
     "the distribution 'provenance' is installed, and its files lie in the same folder "
@@ -64,8 +65,9 @@ class Options:
         started: when it began, as the format spells it.
         store: where the record goes.
         key: a private key file; None looks in the usual places.
-        environ: the environment variables of the process.
+        began: what was so when the run began.
         strict: refuse a key that cannot be used, instead of going on unsigned.
+        recheck: read all data once more at the end.
     """
 
     name: str
@@ -73,12 +75,17 @@ class Options:
     started: str
     store: str | Path
     key: str | Path | None
-    environ: Mapping[str, str]
+    began: Began
     strict: bool
+    recheck: bool
 
 
 class Journal:
     """The open journal of one run.
+
+    Attributes:
+        capture: what the recorder finds out by itself.
+        key: the file of the key that signs, if there is one.
 
     Raises:
         ProvenanceError: the store cannot be written.
@@ -89,7 +96,16 @@ class Journal:
         around, trouble = _surroundings(options)
         self._around = around
         self._strict = options.strict
+        self._recheck = options.recheck
         self._log = log
+        # A key that cannot sign is no place for other secrets either.
+        self.key = (
+            keys.signer_path(options.key, environ=options.began.environ)
+            if around.signer is not None
+            else None
+        )
+        self._hider = Hider(run=options.run, key=self.key, entropy=around.entropy)
+        self.capture = Capture(self, options.began)
         self._recover(log)
         self._writer = LedgerWriter(
             self._store, run=options.run, writer=around.new_id(), around=around
@@ -124,44 +140,41 @@ class Journal:
         """The id of the run."""
         return self._writer.run
 
-    def content(
-        self, kind: str, name: str, path: Path, facts: Mapping[str, Value]
-    ) -> str:
-        """Record a file or a folder; return its digest."""
-        found = tree.path(path)
-        return self._artifact(
-            kind, name, found.fingerprint, entries=found.entries, facts=facts
-        )
-
-    def held(self, kind: str, name: str, file: Held, facts: Mapping[str, Value]) -> str:
-        """Record a file that is held open; return its digest."""
-        found = file.read(name)
-        fingerprint = fingerprints.file(size=found.size, sha256=found.sha256)
-        return self._artifact(kind, name, fingerprint, facts=facts)
+    @property
+    def own_folders(self) -> list[Path]:
+        """What lies beside the code and is no part of it: the store."""
+        return [self._store.local] if self._store.local else []
 
     def values(
-        self, kind: str, name: str, values: Value, facts: Mapping[str, Value]
+        self,
+        kind: str,
+        name: str,
+        values: Value,
+        facts: Mapping[str, Value],
+        *,
+        secret: Container[str] = (),
+        named: tuple[str, ...] = (),
     ) -> str:
-        """Record a config, an environment or an evaluation; return its digest."""
-        listed = value_lists.of(values)
+        """Record an artifact that is a list of values; return its digest.
+
+        Args:
+            kind: what it is.
+            name: what it is called.
+            values: what it holds.
+            facts: what is known about it.
+            secret: paths of values to hide, whatever they look like.
+            named: beginnings of paths behind which names tell nothing of secrets.
+        """
+        spelled = value_lists.of(values)
+        listed = self._hider.hide(spelled, secret=secret, named=named)
         found = fingerprints.of_values(f"{kind}-1", listed)
-        return self._artifact(kind, name, found, values=listed, facts=facts)
+        return self.artifact(kind, name, found, values=listed, facts=facts)
 
-    def environment(self) -> str:
-        """Record interpreter, platform and distributions; return the digest."""
-        return self.values("environment", "environment", environment.environment(), {})
-
-    def code(self, name: str, path: Path) -> str:
-        """Record the source code around a path; return its digest."""
-        local = self._store.local
-        found = source.source(path, exclude=[local] if local else [])
-        return self._artifact(
-            "code",
-            name,
-            found.fingerprint,
-            entries=found.entries,
-            facts=found.facts,
-        )
+    def keep(self, data: bytes) -> str:
+        """Keep content in the store, by its digest, and return that."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._store.put_new(layout.blob(sha256), data)
+        return sha256
 
     def step(
         self,
@@ -174,8 +187,12 @@ class Journal:
         facts: Mapping[str, Value],
     ) -> None:
         """Record what a step newly produced, and from what."""
-        unique = {(use.role, use.digest): use for use in uses}
-        listed = value_lists.of(dict(facts))
+        unique = {
+            (use.role, use.digest): evolve(use, name=_name(use.name)) for use in uses
+        }
+        named = [evolve(product, name=_name(product.name)) for product in products]
+        step = evolve(step, name=_name(step.name))
+        listed = self._listed(dict(facts))
         self._writer.append(
             lambda entry: StepRecorded(
                 entry=entry,
@@ -183,7 +200,7 @@ class Journal:
                 at=at,
                 outcome=outcome,
                 uses=tuple(unique[key] for key in sorted(unique)),
-                products=tuple(products),
+                products=tuple(named),
                 document=self._document,
                 facts=listed,
             )
@@ -208,8 +225,20 @@ class Journal:
             )
         )
 
+    def report(self, what: str, name: str, why: str) -> None:
+        """Leave a gap, and say so in the log of the training script."""
+        self.warn(f"not recorded: the {what} {name!r}: {why}")
+        self.gap(what, name, why)
+
+    def warn(self, what: str) -> None:
+        """Say something in the log of the training script."""
+        self._log(what)
+
     def end(self, outcome: str) -> None:
-        """Record the end of the run."""
+        """Look for what changed meanwhile, and record the end of the run."""
+        self.capture.watching.check(full=self._recheck)
+        if self._hider.trouble:
+            self.gap("ledger", "hidden values", self._hider.trouble)
         self._writer.append(
             lambda entry: RunEnded(
                 entry=entry, outcome=outcome, document=self._document
@@ -238,7 +267,7 @@ class Journal:
                 raise
             self._log(f"the record is not in the store yet: {error}")
 
-    def _artifact(
+    def artifact(
         self,
         kind: str,
         name: str,
@@ -248,7 +277,9 @@ class Journal:
         values: value_lists.Values = (),
         facts: Mapping[str, Value],
     ) -> str:
-        listed = value_lists.of(dict(facts))
+        """Record an artifact whose fingerprint is known; return its digest."""
+        listed = self._listed(dict(facts))
+        called = _name(name)
         manifest = None
         if statements.needs_manifest(entries):
             manifest = self._put_manifest(entries)
@@ -257,7 +288,7 @@ class Journal:
             lambda entry: ArtifactRecorded(
                 entry=entry,
                 kind=kind,
-                name=name,
+                name=called,
                 fingerprint=found,
                 files=tuple(entries),
                 manifest=manifest,
@@ -266,6 +297,10 @@ class Journal:
             )
         )
         return found.digest
+
+    def _listed(self, value: Value) -> value_lists.Values:
+        """Spell a value for a statement: nothing that is secret is told."""
+        return self._hider.hide(value_lists.of(value))
 
     def _put_manifest(self, entries: Sequence[FileEntry]) -> Manifest:
         data = write.manifest(entries)
@@ -300,7 +335,7 @@ def _surroundings(options: Options) -> tuple[Surroundings, KeyFileError | None]:
     trouble = None
     signer = None
     try:
-        signer = keys.find_signer(options.key, environ=options.environ)
+        signer = keys.find_signer(options.key, environ=options.began.environ)
     except KeyFileError as error:
         if options.strict:
             raise
@@ -308,7 +343,13 @@ def _surroundings(options: Options) -> tuple[Surroundings, KeyFileError | None]:
     return of_system(signer), trouble
 
 
+def _name(called: object) -> Any:
+    """Return a name without any secret in it; what is no text stays, to be refused."""
+    return words(called) if isinstance(called, str) else called
+
+
 def _words(text: object) -> str:
-    """Cut a text down to what the format holds; reasons come from anywhere."""
-    whole = str(text).encode("utf-8", "backslashreplace")[:MAX_TEXT]
+    """Cut a text down to what the format holds, without any secret in it."""
+    told = words(str(text))
+    whole = told.encode("utf-8", "backslashreplace")[:MAX_TEXT]
     return whole.decode("utf-8", "ignore") or "?"

@@ -10,7 +10,6 @@ from __future__ import annotations
 # Registers the end of its threads when it loads, which is refused once the interpreter
 # has begun to shut down; the recorder may get to work only then.
 import concurrent.futures.thread  # noqa: F401
-import logging
 import os
 import queue
 import threading
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 
 from provenance.errors import FileError, ProvenanceError, RecordingError
+from provenance.record.hiding import words
+from provenance.record.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from provenance.record.artifact import Artifact
     from provenance.record.journal import Journal
 
-logger = logging.getLogger("provenance")
 
 MAX_WAITING = 65_536
 """Events that may wait. Beyond that they are dropped, counted, and end as a gap."""
@@ -85,6 +85,11 @@ class Recorder:
             target=self._run, name="provenance-recorder", daemon=True
         )
         self._thread.start()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether events are taken here and now."""
+        return not self._closed and os.getpid() == self._pid
 
     def put(
         self, what: str, name: str, work: Work, artifact: Artifact | None = None
@@ -254,4 +259,4 @@ def _reason(error: BaseException) -> str:
     home = os.path.expanduser("~")  # noqa: PTH111
     if len(home) > len("/"):
         said = said.replace(home, "~")
-    return f"{type(error).__name__}: {said}"
+    return words(f"{type(error).__name__}: {said}")

@@ -4,13 +4,37 @@
 'training-data'
 >>> default("evaluate", "checkpoint")
 'evaluated-model'
+
+A role is a claim, so the usual one is given only where another is rare; `input` says
+nothing but that something was used.
 """
 
 from __future__ import annotations
 
-_SAME = ("code", "config", "environment")
-_LEARNING = ("train", "finetune", "distill")
+_SAME = ("architecture", "code", "config", "environment")
 _MODELS = ("model", "checkpoint")
+
+_DATA = {
+    "train": "training-data",
+    "finetune": "training-data",
+    "distill": "training-data",
+    "evaluate": "evaluation-data",
+}
+_MODEL = {
+    # What a model labels is its output, as what it generates: whoever trains on that
+    # trains on the model.
+    "generate": "generator-model",
+    "label": "generator-model",
+    "train": "base-model",
+    "finetune": "base-model",
+    "distill": "teacher-model",
+    "evaluate": "evaluated-model",
+    "merge": "base-model",
+    "quantize": "base-model",
+    "convert": "base-model",
+    # A model that collects or processes data chooses among it (a filter, say), and
+    # puts nothing of its own into it: there it is an input.
+}
 
 
 def default(step_kind: str, artifact_kind: str) -> str:
@@ -18,27 +42,11 @@ def default(step_kind: str, artifact_kind: str) -> str:
     if artifact_kind in _SAME:
         return artifact_kind
     if artifact_kind == "dataset":
-        return _data(step_kind)
+        return _DATA.get(step_kind, "input")
+    if (step_kind, artifact_kind) == ("train", "checkpoint"):
+        return "resumed-checkpoint"
     if artifact_kind in _MODELS:
-        return _model(step_kind, artifact_kind)
+        return _MODEL.get(step_kind, "input")
+    if (step_kind, artifact_kind) == ("label", "file"):
+        return "guidelines"
     return "input"
-
-
-def _data(step_kind: str) -> str:
-    if step_kind in _LEARNING:
-        return "training-data"
-    return "evaluation-data" if step_kind == "evaluate" else "input"
-
-
-def _model(step_kind: str, artifact_kind: str) -> str:
-    match step_kind:
-        case "evaluate":
-            return "evaluated-model"
-        case "distill":
-            return "teacher-model"
-        case "train" if artifact_kind == "checkpoint":
-            return "resumed-checkpoint"
-        case "train" | "finetune" | "merge" | "quantize" | "convert":
-            return "base-model"
-        case _:
-            return "input"

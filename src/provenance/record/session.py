@@ -19,7 +19,6 @@ strict.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import secrets
 import sys
@@ -30,11 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from provenance.errors import FormatError, RecordingError
-from provenance.model.statements import Product, Use
+from provenance.fingerprint.machine.randomness import randomness
+from provenance.model.statements import FOUND, Product, Use
 from provenance.model.statements import Step as StepRecord
 from provenance.model.text import spell_time
 from provenance.record import given, held, roles
 from provenance.record.artifact import Artifact
+from provenance.record.cells import Cells
+from provenance.record.log import logger
 from provenance.record.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -42,10 +44,10 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
+    from provenance.model.data_facts import DataFacts
     from provenance.model.values import Value
     from provenance.record.journal import Journal
 
-logger = logging.getLogger("provenance")
 
 DEFAULT_STORE = "provenance-store"
 
@@ -60,10 +62,11 @@ def start(
     key: str | PathLike[str] | None = None,
     code: str | PathLike[str] | None = None,
     strict: bool = False,
+    recheck: bool = False,
 ) -> Run:
     """Start recording a run. Use it in a `with` statement, or call `end` at the end.
 
-    Source code and environment are recorded by themselves.
+    Source code, environment and command line are recorded by themselves.
 
     Args:
         name: what the run is called; the name of the script if not given.
@@ -73,6 +76,8 @@ def start(
         code: a file or folder of the code that runs; the git work tree around it is
             recorded. The script itself if not given.
         strict: wait until each thing is recorded, and raise when it cannot be.
+        recheck: read all data once more when the run ends, to see that it is still
+            what was recorded. Otherwise only files that look different are read.
 
     Raises:
         RecordingError: strict, and the record cannot be begun.
@@ -83,6 +88,7 @@ def start(
         store=store,
         key=key,
         strict=strict,
+        recheck=recheck,
     )
     try:
         run.capture(code if code is not None else script or Path())
@@ -114,11 +120,12 @@ class Run:
         store: str | PathLike[str],
         key: str | PathLike[str] | None,
         strict: bool,
+        recheck: bool,
     ) -> None:
         self.name = name
         self.id = secrets.token_hex(16)
         started = _now()
-        environ = dict(os.environ)
+        began = given.began()
         location = given.store(store)
         key_file = None if key is None else given.place(key)[1]
 
@@ -132,11 +139,13 @@ class Run:
                 started=started,
                 store=location(),
                 key=key_file() if key_file is not None else None,
-                environ=environ,
+                began=began,
                 strict=strict,
+                recheck=recheck,
             )
             return journal.Journal(options, logger.warning)
 
+        self._cells = Cells()
         self._recorder = Recorder(open_journal, strict=strict)
         self._common: list[tuple[Artifact, str]] = []
         with _open_runs_lock:
@@ -148,8 +157,9 @@ class Run:
         name, place = given.place(code)
         environment = Artifact(kind="environment", name="environment", run=self.id)
         source = Artifact(kind="code", name=name, run=self.id)
-        self._put(environment, lambda journal: journal.environment())
-        self._put(source, lambda journal: journal.code(name, place()))
+        # The code first: it says where the command line is to be seen from.
+        self._put(source, lambda journal: journal.capture.code.tree(name, place()))
+        self._put(environment, lambda journal: journal.capture.environment())
         self._common = [(environment, "environment"), (source, "code")]
 
     def dataset(
@@ -159,57 +169,84 @@ class Run:
         name: str | None = None,
         source: str | None = None,
         license: str | None = None,  # noqa: A002 (the word that users look for)
-        **facts: Value,
+        about: DataFacts | None = None,
+        **facts: object,
     ) -> Artifact:
         """Record a dataset that was found: a file, or a folder with all its files.
+
+        What a card in the folder says about it (Croissant, a dataset card, a
+        datasheet, a licence) is recorded as well.
 
         Args:
             path: where it lies.
             name: what it is called; the last part of the path if not given.
             source: where it came from, such as a URL.
             license: its SPDX identifier.
-            facts: whatever else is known, such as `cleaning="scripts/clean.py"`.
+            about: everything else that the field has words for.
+            facts: whatever else is known, such as `reviewed_by="the data team"`.
         """
         known = {"source": source, "license": license, **facts}
-        return self.content("dataset", path, name, known)
+        return self.content("dataset", path, name, known, about=about)
 
     def model(
         self,
-        path: str | PathLike[str],
+        model: object,
         *,
         name: str | None = None,
         source: str | None = None,
         license: str | None = None,  # noqa: A002 (the word that users look for)
-        **facts: Value,
+        **facts: object,
     ) -> Artifact:
-        """Record a model that was not trained here, such as a base model."""
+        """Record a model that was not trained here, or how a model is built.
+
+        Args:
+            model: a file or folder with weights, such as a base model; or an object
+                of torch, Keras or scikit-learn, of which the architecture is
+                recorded: classes, parameters and their shapes, and no weights.
+            name: what it is called; the last part of the path, or the class of the
+                object, if not given.
+            source: where it came from, such as a URL.
+            license: its SPDX identifier.
+            facts: whatever else is known.
+        """
         known = {"source": source, "license": license, **facts}
-        return self.content("model", path, name, known)
+        if isinstance(model, str | os.PathLike):
+            return self.content("model", model, name, known)
+        return self._architecture(model, name, known)
 
     def file(
-        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: object
     ) -> Artifact:
         """Record any other file or folder: a tokenizer, guidelines, a licence."""
         return self.content("file", path, name, facts)
 
     def config(
-        self,
-        values: Mapping[str, Value],
-        *,
-        name: str = "config",
-        **facts: Value,
+        self, values: object, *, name: str = "config", **facts: object
     ) -> Artifact:
-        """Record a configuration of JSON-like values, in the clear and exactly.
+        """Record a configuration, exactly and in the clear; secrets are hidden.
 
-        Numbers, text, bytes, bools, None, and lists and dicts of them. The values are
-        taken as they are at the time of the call.
+        Args:
+            values: a dict, dataclass, attrs or pydantic object, a namespace of
+                argparse, flags of absl, an OmegaConf or Hydra config; or the path of
+                a JSON, TOML or YAML file. Objects are taken as they are at the time
+                of the call, defaults included.
+            name: what it is called.
+            facts: whatever else is known.
         """
         artifact = Artifact(kind="config", name=name, run=self.id)
-        taken = given.value(values)
         known = self.facts("config", name, facts)
-        self._put(
-            artifact, lambda journal: journal.values("config", name, taken(), known)
-        )
+        if isinstance(values, str | os.PathLike):
+            read = given.config_file(values)
+            self._put(artifact, lambda j: j.capture.config(name, *read(), known))
+            return artifact
+        taken = given.config(values)
+        known |= given.found(hydra=given.hydra())
+
+        def work(journal: Journal) -> str:
+            plain, secret = taken()
+            return journal.values("config", name, plain, known, secret=secret)
+
+        self._put(artifact, work)
         return artifact
 
     def step(
@@ -218,7 +255,7 @@ class Run:
         *,
         name: str | None = None,
         uses: Iterable[Artifact | tuple[Artifact, str]] = (),
-        **facts: Value,
+        **facts: object,
     ) -> Step:
         """Begin a step; use it in a `with` statement.
 
@@ -236,31 +273,50 @@ class Run:
     def evaluation(
         self,
         name: str,
-        metrics: Mapping[str, Value],
+        metrics: Mapping[str, object],
         *,
         model: Artifact | None = None,
         dataset: Artifact | None = None,
         uses: Iterable[Artifact | tuple[Artifact, str]] = (),
-        **facts: Value,
+        samples: Iterable[Mapping[str, object]] | str | PathLike[str] | None = None,
+        **facts: object,
     ) -> Artifact:
-        """Record what was measured, and on what where that is known."""
+        """Record what was measured, and on what where that is known.
+
+        Args:
+            name: what was measured on, such as the name of a benchmark.
+            metrics: by name, a number, or a dict with `value` and, where they are
+                known, `unit`, `better` ("higher" or "lower"), `stderr` and `n`.
+            model: what was measured.
+            dataset: what it was measured on.
+            uses: what else it was measured with.
+            samples: the result of each sample: rows, each a dict of plain values, or
+                a file that holds them. They are kept in the store, and released only
+                when that is asked for.
+            facts: whatever else is known, such as `shots=5`, `seeds=[1, 2, 3]` or
+                `contamination="no sample occurs in the training data"`.
+        """
         measured = [one for one in (model, dataset) if one is not None]
         artifact = Artifact(kind="evaluation", name=name, run=self.id)
-        taken = given.value(metrics)
+        taken = given.metrics(metrics)
         known = self.facts("evaluation", name, facts)
 
         def work(journal: Journal) -> str:
+            numbers, described = taken()
             values = {
                 "name": name,
-                "metrics": taken(),
+                "metrics": numbers,
                 "model": _raw(model),
                 "dataset": _raw(dataset),
             }
-            return journal.values("evaluation", name, values, known)
+            about = {"metrics": described} if described else {}
+            return journal.values("evaluation", name, values, known | about)
 
         used = [*measured, *given.items(uses)]
         with self._step("evaluate", name, used, {}) as step:
             step.produce(artifact, work, at=None)
+            if samples is not None:
+                step.samples(f"{name}, by sample", samples)
         return artifact
 
     def gap(self, what: str, name: str, why: str) -> None:
@@ -285,6 +341,10 @@ class Run:
         def work(journal: Journal) -> None:
             journal.end(outcome)
 
+        # What no step has been told of: there may have been none.
+        self._put_surroundings()
+        self._cells.stop()
+
         self._recorder.close("ledger", "end of run", work)
 
     def content(
@@ -292,27 +352,34 @@ class Run:
         kind: str,
         path: str | PathLike[str],
         name: str | None,
-        facts: Mapping[str, Value],
+        facts: Mapping[str, object],
+        *,
+        about: DataFacts | None = None,
     ) -> Artifact:
         """Record a file or folder as an artifact of this kind that was found."""
-        artifact, work = self._content(kind, path, name, facts)
+        artifact, work = self._content(kind, path, name, facts, about=about)
         self._put(artifact, work)
         return artifact
 
     def _step(
         self, kind: str, name: str, uses: list[object], facts: dict[str, Value]
     ) -> Step:
-        step = Step(self, kind, name, facts)
+        found = given.found(randomness=randomness())
+        step = Step(self, kind, name, facts | found)
         step._use([*self._common, *uses])  # noqa: SLF001 (one class in two halves)
         return step
 
     def facts(
-        self, what: str, name: str, facts: Mapping[str, Value]
+        self, what: str, name: str, facts: Mapping[str, object]
     ) -> dict[str, Value]:
         """Take facts as they are now; those that cannot be spelled become a gap."""
         known: dict[str, Value] = {}
         for key, value in facts.items():
             if value is None:
+                continue
+            if key == FOUND:
+                why = f"the fact {key!r} is the recorder's own; call it something else"
+                self.refuse(what, name, why)
                 continue
             try:
                 known[key] = given.value(value)()
@@ -333,21 +400,50 @@ class Run:
         kind: str,
         path: str | PathLike[str],
         name: str | None,
-        facts: Mapping[str, Value],
+        facts: Mapping[str, object],
         *,
+        about: DataFacts | None = None,
         hold: bool = False,
     ) -> tuple[Artifact, Callable[[Journal], str]]:
         own_name, place = given.place(path)
         artifact = Artifact(kind=kind, name=name or own_name, run=self.id)
         known = self.facts(kind, artifact.name, facts)
+        told = given.about(about)
+        state = given.state(place)
         file = held.hold(place) if hold else None
 
         def work(journal: Journal) -> str:
+            capture = journal.capture
             if file is not None:
-                return journal.held(kind, artifact.name, file, known)
-            return journal.content(kind, artifact.name, place(), known)
+                return capture.held(kind, artifact.name, file, known)
+            return capture.content(
+                kind, artifact.name, place(), known, told=told(), state=state
+            )
 
         return artifact, work
+
+    def _architecture(
+        self, model: object, name: str | None, facts: Mapping[str, object]
+    ) -> Artifact:
+        built = given.architecture(model)
+        called = name or type(model).__qualname__
+        artifact = Artifact(kind="architecture", name=called, run=self.id)
+        known = self.facts("architecture", called, facts)
+        self._put(artifact, lambda j: j.values("architecture", called, built(), known))
+        return artifact
+
+    def _put_surroundings(self) -> None:
+        """Record the modules and the cells that the script has run until now."""
+        if not self._recorder.is_open:
+            return  # and whoever asks for more than this is told
+        loaded = given.loaded()
+        cells = self._cells.taken()
+
+        def work(journal: Journal) -> None:
+            journal.capture.code.loaded(loaded)
+            journal.capture.code.cells(cells)
+
+        self._recorder.put("code", "modules and cells", work)
 
     def _put(self, artifact: Artifact, work: Callable[[Journal], str | None]) -> None:
         self._recorder.put(artifact.kind, artifact.name, work, artifact)
@@ -416,7 +512,7 @@ class Step:
                     self._run.refuse("step", self.name, why)
 
     def dataset(
-        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: object
     ) -> Artifact:
         """Record a dataset that this step has produced."""
         return self._content("dataset", path, name, facts, at=None)
@@ -427,7 +523,7 @@ class Step:
         *,
         step: int | None = None,
         name: str | None = None,
-        **facts: Value,
+        **facts: object,
     ) -> Artifact:
         """Record a checkpoint that this step has written completely.
 
@@ -440,16 +536,37 @@ class Step:
         return self._content("checkpoint", path, name, facts, at=step)
 
     def model(
-        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: object
     ) -> Artifact:
         """Record a model that this step has made, by merging or converting say."""
         return self._content("model", path, name, facts, at=None)
 
     def file(
-        self, path: str | PathLike[str], *, name: str | None = None, **facts: Value
+        self, path: str | PathLike[str], *, name: str | None = None, **facts: object
     ) -> Artifact:
         """Record any other file or folder that this step has produced."""
         return self._content("file", path, name, facts, at=None)
+
+    def samples(
+        self,
+        name: str,
+        rows: Iterable[Mapping[str, object]] | str | PathLike[str],
+    ) -> Artifact:
+        """Record a table that this step has produced, such as results of samples.
+
+        Args:
+            name: what it is called.
+            rows: dicts of plain values, each with the same columns or fewer; or a
+                file that holds a table, which is taken as it is.
+        """
+        artifact = Artifact(kind="table", name=name, run=self._run.id)
+        taken = given.table(rows)
+
+        def work(journal: Journal) -> str:
+            return journal.capture.table(name, taken())
+
+        self.produce(artifact, work, at=None)
+        return artifact
 
     def produce(
         self,
@@ -468,8 +585,9 @@ class Step:
             product = Product(kind=artifact.kind, name=artifact.name, digest=digest)
             self._state(journal, uses, [product], "running", at)
 
-        # Two events, since one may fail without the other.
+        # Events of their own, since each may fail without the others.
         self._run._put(artifact, describe)  # noqa: SLF001 (one class in two halves)
+        self._run._put_surroundings()  # noqa: SLF001
         self._run._recorder.put("step", self.name, state)  # noqa: SLF001
 
     def _content(
@@ -477,7 +595,7 @@ class Step:
         kind: str,
         path: str | PathLike[str],
         name: str | None,
-        facts: Mapping[str, Value],
+        facts: Mapping[str, object],
         *,
         at: int | None,
     ) -> Artifact:
@@ -511,6 +629,7 @@ class Step:
                 continue
             use = Use(digest=digest, name=artifact.name, role=role, run=artifact.run)
             found.append(use)
+        found += journal.capture.code.uses
         journal.step(
             StepRecord(
                 id=self._id, kind=self.kind, name=self.name, started=self._started
@@ -536,6 +655,7 @@ class Step:
         def work(journal: Journal) -> None:
             self._state(journal, uses, [], _outcome(error), None)
 
+        self._run._put_surroundings()  # noqa: SLF001 (one class in two halves)
         self._run._recorder.put("step", self.name, work)  # noqa: SLF001
 
     def __repr__(self) -> str:
