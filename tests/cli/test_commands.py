@@ -19,7 +19,21 @@ from provenance.verify import parse_policy
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = ("demo", "keygen", "release", "verify", "show", "fingerprint", "tables")
+COMMANDS = (
+    "code",
+    "config",
+    "demo",
+    "disclose",
+    "env",
+    "fingerprint",
+    "keygen",
+    "release",
+    "show",
+    "step",
+    "tables",
+    "verify",
+    "withhold",
+)
 
 
 class Place:
@@ -35,19 +49,20 @@ class Place:
         out, err = self._capsys.readouterr()
         return code, out, err
 
-    def train(self) -> str:
+    def train(self, code: str = "train.py") -> str:
         (self.folder / "corpus.txt").write_text("to be or not to be")
         (self.folder / "train.py").write_text("print('training')")
         out = self.folder / "out"
-        with provenance.start("tiny", key="key.pem", code="train.py") as run:
+        with provenance.start("tiny", key="key.pem", code=code) as run:
             corpus = run.dataset("corpus.txt", source="https://example.org/corpus")
             settings = run.config({"lr": 0.1})
-            run.config({"lr": {1}}, name="odd")
+            run.config({"lr": object()}, name="odd")
             with run.step("train", uses=[corpus, settings]) as step:
                 out.mkdir(exist_ok=True)
                 (out / "model.bin").write_bytes(bytes(100))
                 final = step.checkpoint(out / "model.bin", step=7)
-            run.evaluation("heldout", {"accuracy": 0.5}, model=final)
+            samples: list[Any] = [{"id": "a", "right": True}]
+            run.evaluation("heldout", {"accuracy": 0.5}, model=final, samples=samples)
         return run.id
 
 
@@ -86,7 +101,8 @@ class TestEveryCommand:
     def test_all_are_listed(self, place: Place) -> None:
         code, out, _ = place.type("--help")
         assert code == 0
-        assert all(f"  {command}" in out for command in COMMANDS)
+        listed = out.partition("Commands:\n")[2].splitlines()
+        assert [line.split()[0] for line in listed] == list(COMMANDS)
 
     def test_the_version_is_that_of_the_distribution(self, place: Place) -> None:
         code, out, _ = place.type("--version")
@@ -181,6 +197,56 @@ class TestRelease:
         code, _, err = place.type(*command, "--to", "rel", "--key", "key.pem")
         assert code == 2
         assert "'ffff'" in err
+
+    def test_code_and_what_the_store_keeps_stay_unless_asked_for(
+        self, place: Place
+    ) -> None:
+        place.train()
+        command = ("release", "provenance-store", "latest", "--payload", "out")
+        more = ("--key", "key.pem", "--to")
+        assert place.type(*command, *more, "without")[0] == 0
+        assert not (place.folder / "without/provenance/blobs").exists()
+        asked = ("--code", ".", "--include", "tables", "--include", "patches")
+        code, _, err = place.type(*command, *asked, *more, "with")
+        assert code == 0
+        assert "left out" not in err
+        script, table = sorted(
+            (place.folder / "with/provenance/blobs").iterdir(),
+            key=lambda path: path.stat().st_size,
+        )
+        assert script.read_text() == "print('training')"
+        assert table.read_bytes().startswith(b"PAR1")
+
+    def test_code_that_is_not_handed_over_is_said(self, place: Place) -> None:
+        (place.folder / "code").mkdir()
+        (place.folder / "code/lib.py").write_text("x = 1\n")
+        (place.folder / "code/same.py").write_text("y = 1\n")
+        place.train(code="code")
+        (place.folder / "code/lib.py").write_text("x = 2\n")
+        command = ("release", "provenance-store", "latest", "--payload", "out")
+        more = ("--code", "code", "--key", "key.pem", "--to", "rel")
+        code, _, err = place.type(*command, *more)
+        assert code == 0
+        assert "left out: 1 file(s) of 'code' are not handed over" in err
+
+    @pytest.mark.parametrize(
+        ("asked", "expected"),
+        [
+            (("--include", "models"), 2),
+            (("--code", "nowhere"), 2),
+            (("--code", "out"), 4),
+        ],
+    )
+    def test_what_cannot_go_out_is_refused(
+        self, place: Place, asked: tuple[str, ...], expected: int
+    ) -> None:
+        place.train()
+        command = ("release", "provenance-store", "latest", "--payload", "out")
+        more = ("--key", "key.pem", "--to", "rel")
+        code, _, err = place.type(*command, *asked, *more)
+        assert code == expected
+        assert err
+        assert not (place.folder / "rel").exists()
 
     def test_in_place_and_elsewhere_exclude_each_other(self, place: Place) -> None:
         place.train()
@@ -336,7 +402,7 @@ class TestTables:
         names = {row["digest"]: row["name"] for row in artifacts}
         made = {names[row["produced"]] for row in edges}
         assert {row["kind"] for row in steps} == {"train", "evaluate"}
-        assert made == {"model.bin", "heldout"}
+        assert {"model.bin", "heldout"} < made
         assert ("corpus.txt", "training-data") in {
             (names[row["used"]], row["role"]) for row in edges
         }

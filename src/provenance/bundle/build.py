@@ -13,11 +13,12 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from provenance.bundle import parts, payload
+from provenance.bundle import kept, parts, payload
+from provenance.bundle.kept import KINDS, Kept
 from provenance.encoding import fingerprints, paths, statements
 from provenance.errors import (
     FileError,
@@ -48,15 +49,13 @@ from provenance.tables import write
 from provenance.tables.read import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
     from provenance.graph.build import Graph
     from provenance.ledger.reader import RecordedRun
     from provenance.signing.keys import Signer
     from provenance.storage.store import Store
-
-_Body = TypeVar("_Body", ArtifactRecorded, StepRecorded)
 
 
 @frozen(kw_only=True)
@@ -73,7 +72,8 @@ class Released:
         explained: payload files that the record explains.
         unexplained: payload files that are signed and nothing more.
         problems: what is wrong with other runs of the store; they are left out, even
-            where this one was made from what they made.
+            where this one was made from what they made. And what was to go out with
+            the record, and cannot.
     """
 
     path: Path
@@ -97,6 +97,8 @@ def release(
     line: str | None = None,
     after: str | PathLike[str] | None = None,
     in_place: bool = False,
+    including: Iterable[str] = (),
+    code: str | PathLike[str] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Released:
     """Release the files in a folder, with the record of the run that made them.
@@ -113,6 +115,10 @@ def release(
             of the release before, if not given.
         after: the folder of the release before this one.
         in_place: put the bundle into the payload's own folder instead of copying.
+        including: what else goes out of what the store keeps: `patches` (differences
+            to the commit), `cells` (of notebooks), `tables` (results of samples).
+        code: the folder with the recorded code, whose files go out with the record as
+            far as git tracks them and they lie there as they were recorded.
         progress: is told how many bytes of payload were worked off.
 
     Raises:
@@ -124,6 +130,7 @@ def release(
     """
     folder = Path(payload)
     target = _target(folder, to, in_place=in_place)
+    wanted = _including(including)
     signer = _signer(key)
     around = of_system(signer)
     before = _before(after, line)
@@ -149,6 +156,8 @@ def release(
         files = _payload(folder, stage, progress)
         explained = _explained(graph, files)
         bundle = _bundle(opened, needed, signer)
+        extra = _kept(opened, needed, manifests, including=wanted, code=code)
+        bundle.update(extra.as_parts())
         chosen_line = line or chosen.begun.document.name
         stated = _statement(
             files, bundle, needed, before=before, line=chosen_line, around=around
@@ -171,8 +180,39 @@ def release(
         runs=tuple(one.id for one in needed),
         explained=tuple(name for name in names if name in explained),
         unexplained=tuple(name for name in names if name not in explained),
-        problems=tuple(problems),
+        problems=(*problems, *extra.problems),
     )
+
+
+def _including(wanted: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(wanted)
+    for one in found:
+        if one not in KINDS:
+            message = f"{one!r} cannot be included; what can is {', '.join(KINDS)}"
+            raise UsageError(message)
+    return found
+
+
+def _kept(
+    store: Store,
+    runs: Sequence[RecordedRun],
+    manifests: Mapping[str, Sequence[FileEntry]],
+    *,
+    including: Sequence[str],
+    code: str | PathLike[str] | None,
+) -> Kept:
+    """Collect what goes out with the record because somebody asked for it."""
+    bodies = [body for run in runs for body in run.bodies(ArtifactRecorded)]
+    found = Kept()
+    found.from_store(store, bodies, including)
+    if code is not None:
+        listed = [
+            (body, manifests.get(body.fingerprint.digest, body.files))
+            for body in bodies
+            if kept.is_code(body)
+        ]
+        found.from_folder(Path(code), listed)
+    return found
 
 
 def _choose(runs: list[RecordedRun], wanted: str, problems: list[str]) -> RecordedRun:
@@ -188,15 +228,13 @@ def related(runs: Sequence[RecordedRun], chosen: RecordedRun) -> list[RecordedRu
     """Return a run and all runs that produced something on the way to it, by digest."""
     makers: dict[str, set[str]] = {}
     for one in runs:
-        for product in (
-            p for step in _bodies(one, StepRecorded) for p in step.products
-        ):
+        for product in (p for step in one.bodies(StepRecorded) for p in step.products):
             makers.setdefault(product.digest, set()).add(one.id)
     by_id = {one.id: one for one in runs}
     found: dict[str, None] = {chosen.id: None}
     waiting = [chosen]
     while waiting:
-        steps = _bodies(waiting.pop(), StepRecorded)
+        steps = waiting.pop().bodies(StepRecorded)
         for use in (use for step in steps for use in step.uses):
             # The run that recorded it, and whoever else made the same content.
             others = (
@@ -207,16 +245,6 @@ def related(runs: Sequence[RecordedRun], chosen: RecordedRun) -> list[RecordedRu
                     found[run_id] = None
                     waiting.append(by_id[run_id])
     return [by_id[run_id] for run_id in found]
-
-
-def _bodies(run: RecordedRun, kind: type[_Body]) -> list[_Body]:
-    """Return what the statements of one kind say, in the order of the ledgers."""
-    return [
-        statement.body
-        for ledger in run.ledgers
-        for statement in ledger.statements
-        if statement is not None and isinstance(statement.body, kind)
-    ]
 
 
 def _target(folder: Path, to: str | PathLike[str] | None, *, in_place: bool) -> Path:
@@ -339,7 +367,7 @@ def _manifests(
 ) -> dict[str, list[FileEntry]]:
     """Read the files of all artifacts that have too many to state."""
     found: dict[str, list[FileEntry]] = {}
-    for body in (body for run in runs for body in _bodies(run, ArtifactRecorded)):
+    for body in (body for run in runs for body in run.bodies(ArtifactRecorded)):
         digest = body.fingerprint.digest
         if body.manifest is not None and digest not in found:
             path = layout.table(body.manifest.sha256)
@@ -381,7 +409,7 @@ def _bundle(
             wanted.update(ledger.segments)
         wanted |= {
             layout.table(body.manifest.sha256)
-            for body in _bodies(run, ArtifactRecorded)
+            for body in run.bodies(ArtifactRecorded)
             if body.manifest is not None
         }
     known = set(store.list("keys"))

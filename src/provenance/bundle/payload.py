@@ -1,4 +1,8 @@
-"""The payload of a release: listed, copied where it must be, each byte read once."""
+"""The payload of a release: listed, copied where it must be, each byte read once.
+
+Files that are small enough to be a key are looked at as well: once a private key is
+handed over, it cannot be taken back.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from provenance.bundle import parts
-from provenance.encoding import paths
+from provenance.encoding import paths, private_keys
 from provenance.errors import (
     BadNameError,
     ChangedError,
@@ -23,8 +27,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _PIECE = 2**20
-_LARGEST_KEY = 8 * 2**10
-_KEY_MARK = b"PRIVATE KEY-----"
+_LARGEST_KEY_FILE = 2**20
+"""Files of more bytes are data: nothing looks for a key in them."""
 
 
 def hash_in_place(
@@ -35,8 +39,10 @@ def hash_in_place(
     Raises:
         FileError: a file that cannot be part of a release, such as a link.
         BadNameError: a name that is not portable.
+        ReleaseError: a file with a private key, or no files at all.
     """
     listed = _listing(root, links="refuse")
+    _check_no_keys(root, listed)
     found: list[FileEntry] = []
     for file, digests in batches.hash_listed(root, listed, progress=progress):
         if isinstance(digests, FileError):
@@ -56,6 +62,7 @@ def copy(
     Raises:
         FileError: a file that cannot be read, or changes meanwhile.
         BadNameError: a name that is not portable.
+        ReleaseError: a file with a private key, no files at all, or no room for them.
     """
     listed = _listing(root, links="files")
     with folders.under(root) as reach:
@@ -84,23 +91,28 @@ def _listing(root: Path, *, links: str) -> list[walk.Listed]:
             reason = "the payload of a release cannot have a part of this name"
             raise BadNameError(name, reason)
     paths.check_collisions(names)
-    _check_no_keys(root, listed)
     return listed
 
 
 def _check_no_keys(root: Path, listed: list[walk.Listed]) -> None:
-    """Refuse to hand over a private key; once out, it cannot be taken back."""
+    """Look into the small files that nothing copies; hashing finds them in memory."""
     with folders.under(root) as reach:
         for file in listed:
-            if file.size > _LARGEST_KEY:
-                continue
-            descriptor = reach.open(file.path, follow=file.follow)
-            with os.fdopen(descriptor, "rb") as opened:
-                content = opened.read(_LARGEST_KEY)
-            if _KEY_MARK in content:
+            if file.size <= _LARGEST_KEY_FILE:
                 name = paths.show(file.path)
-                message = f"{name!r} holds a private key; move it out of the payload"
-                raise ReleaseError(message)
+                descriptor = reach.open(file.path, follow=file.follow)
+                with os.fdopen(descriptor, "rb") as opened:
+                    opening.check_regular(os.fstat(descriptor).st_mode, name=name)
+                    _check_no_key(_read(opened, _LARGEST_KEY_FILE, name), name)
+
+
+def _check_no_key(content: bytes, name: str) -> None:
+    if private_keys.in_file(content):
+        message = (
+            f"{name!r} holds a private key; move it out of the payload, and if others "
+            "could read it there, use another key from now on"
+        )
+        raise ReleaseError(message)
 
 
 def _copy_one(
@@ -119,6 +131,8 @@ def _copy_one(
         opening.check_regular(os.fstat(source.fileno()).st_mode, name=name)
         # One byte more than was listed is enough to know that it has grown.
         while piece := _read(source, min(_PIECE, file.size + 1 - total), name):
+            if file.size <= _LARGEST_KEY_FILE:
+                _check_no_key(piece, name)
             content.update(piece)
             _write(copied, piece, name)
             total += len(piece)

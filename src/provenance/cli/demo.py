@@ -151,7 +151,12 @@ def _act_3_release(folder: Path, key: Path, trained: example.Trained) -> Path:
     _act(3, "Release the model together with its record")
     release = folder / "release"
     done = provenance.release(
-        folder / "store", trained.run, payload=trained.final, to=release, key=key
+        folder / "store",
+        trained.run,
+        payload=trained.final,
+        to=release,
+        key=key,
+        code=Path(example.__file__).parent,
     )
     names = ", ".join([*done.explained, *done.unexplained])
     _say(f"release/     {names}", "             provenance/ holds the record")

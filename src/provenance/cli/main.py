@@ -1,6 +1,7 @@
 """The command `provenance`: its sub-commands and its exit codes.
 
-0 all went well · 1 a release FAILED, nothing else · 2 the command makes no sense ·
+0 all went well · 1 a release FAILED, a disclosure does not open, or two configurations
+differ · 2 the command makes no sense ·
 3 INCOMPLETE · 4 something could not be read or written · 5 REFUSED · 130 interrupted
 · 141 nobody reads the output any more.
 """
@@ -26,7 +27,21 @@ ERROR = 4
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
-COMMANDS = ("demo", "keygen", "release", "verify", "show", "fingerprint", "tables")
+COMMANDS = (
+    "code",
+    "config",
+    "demo",
+    "disclose",
+    "env",
+    "fingerprint",
+    "keygen",
+    "release",
+    "show",
+    "step",
+    "tables",
+    "verify",
+    "withhold",
+)
 """The sub-commands: each is the function of that name in the file of that name."""
 
 

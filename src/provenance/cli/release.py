@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from provenance.bundle import build, payload
+from provenance.bundle import build, kept, payload
 from provenance.cli import output
 from provenance.cli.output import hint, shown
 
@@ -38,6 +38,18 @@ from provenance.cli.output import hint, shown
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of the release before this one.",
 )
+@click.option(
+    "--include",
+    "including",
+    multiple=True,
+    type=click.Choice(kept.KINDS),
+    help="Hand over what the store keeps, too; may be given several times.",
+)
+@click.option(
+    "--code",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the recorded code; hand over the files that git tracks.",
+)
 def release(
     store: str,
     run: str,
@@ -46,13 +58,17 @@ def release(
     key: Path | None,
     line: str | None,
     after: Path | None,
+    including: tuple[str, ...],
+    code: Path | None,
     *,
     in_place: bool,
 ) -> None:
     """Release the files of a folder with the record of RUN from STORE.
 
     RUN is an id, the beginning of one, or `latest`. The payload keeps its layout;
-    the record goes into a folder `provenance` beside it.
+    the record goes into a folder `provenance` beside it. Code, differences to a
+    commit, cells of notebooks and results of single samples stay here unless they
+    are asked for.
     """
     total = payload.size(folder)
     with output.progress("releasing", total) as tick:
@@ -65,6 +81,8 @@ def release(
             line=line,
             after=after,
             in_place=in_place,
+            including=including,
+            code=code,
             progress=tick,
         )
     click.echo(

@@ -162,7 +162,7 @@ def _details(artifact: ArtifactRecorded) -> str:
     words = []
     if artifact.fingerprint.method in ("file-1", "tree-1"):
         words.append(size(artifact.fingerprint.bytes))
-    if artifact.kind == "code" and isinstance(git := known.get("git"), dict):
+    if isinstance(git := artifact.found.get("git"), dict):
         dirty = " with changes" if git.get("dirty") else ""
         words.append(f"git {str(git.get('commit'))[:12]}{dirty}")
     if artifact.kind == "evaluation":
