@@ -89,6 +89,20 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
+def frameworks(session: nox.Session) -> None:
+    """Record models and settings of the frameworks themselves."""
+    session.install(".", "--group", "frameworks")
+    session.run("python", "-m", "pytest", "tests/frameworks", *session.posargs)
+
+
+@nox.session
+def repeat(session: nox.Session) -> None:
+    """Train again from a release alone, in an environment made from its record."""
+    session.install(".", "--group", "repeat")
+    session.run("python", "-m", "pytest", "tests/repeat", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Do what the first page says, with nothing but the wheel installed."""
     session.install(".")
