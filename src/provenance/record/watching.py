@@ -8,6 +8,7 @@ Only what looks different is read, unless somebody asks for all of it.
 from __future__ import annotations
 
 import os
+from array import array
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
@@ -15,18 +16,53 @@ from attrs import evolve, field, frozen
 from provenance.encoding import paths
 from provenance.errors import ProvenanceError
 from provenance.fingerprint import watch
+from provenance.model.fingerprint import SOURCE_MODES, FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
-    from provenance.model.fingerprint import FileEntry
     from provenance.record.given import State
 
 _COMPILED = b"__pycache__"
+_MODES = (None, *SOURCE_MODES)
 
 MAX_NAMED = 10
 """Files that a sentence names; the others are counted."""
+
+
+@frozen
+class _Read:
+    """What was read of files, in little room: there may be a million of them."""
+
+    names: bytes = field(repr=False)  # parted by NUL, which no path holds
+    sizes: array[int] = field(repr=False)
+    digests: bytes = field(repr=False)
+    modes: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, entries: Sequence[FileEntry]) -> _Read:
+        return cls(
+            b"\0".join(entry.path for entry in entries),
+            array("Q", [entry.size for entry in entries]),
+            b"".join(bytes.fromhex(entry.sha256) for entry in entries),
+            bytes(_MODES.index(entry.mode) for entry in entries),
+        )
+
+    def among(self, wanted: Collection[bytes]) -> dict[bytes, FileEntry]:
+        """Return what was read of these files, as far as they were read."""
+        names = self.names.split(b"\0") if self.sizes else []
+        looked_for = frozenset(wanted)
+        return {
+            path: FileEntry(
+                path=path,
+                size=self.sizes[at],
+                sha256=self.digests[at * 32 : at * 32 + 32].hex(),
+                mode=_MODES[self.modes[at]],
+            )
+            for at, path in enumerate(names)
+            if path in looked_for
+        }
 
 
 @frozen(kw_only=True)
@@ -36,7 +72,7 @@ class _Watched:
     kind: str
     name: str
     seen: watch.Seen
-    entries: Mapping[bytes, FileEntry] = field(repr=False)
+    read: _Read
 
 
 class Watching:
@@ -69,11 +105,12 @@ class Watching:
             entries: what was read.
             state: how they looked when the script handed them over.
         """
-        by_path = {entry.path: entry for entry in entries}
         self._recorded.add(seen.folder if seen.whole else seen.folder / _name(seen))
         if state is not None and (late := _late(seen, state)):
             self._report(kind, name, f"{named(late)} changed after it was handed over")
-        self._watched.append(_Watched(kind=kind, name=name, seen=seen, entries=by_path))
+        self._watched.append(
+            _Watched(kind=kind, name=name, seen=seen, read=_Read.of(entries))
+        )
 
     def check(self, *, full: bool) -> None:
         """See whether anything changed since it was recorded; each is a gap.
@@ -95,7 +132,8 @@ class Watching:
         if full:
             again = {*one.seen.paths, *found.changed}.difference(found.missing)
             found = evolve(found, changed=tuple(sorted(again)))
-        found = watch.confirm(found, one.seen.folder, one.entries)
+        read = one.read.among(found.changed)
+        found = watch.confirm(found, one.seen.folder, read)
         unseen = sorted(found.reasons)
         differing = [path for path in found.changed if path not in found.reasons]
         said = {
