@@ -364,18 +364,16 @@ def _stage(target: Path) -> Path:
 
 def _manifests(
     store: Store, runs: Sequence[RecordedRun], tables: Reader
-) -> dict[str, list[FileEntry]]:
+) -> dict[str, Sequence[FileEntry]]:
     """Read the files of all artifacts that have too many to state."""
-    found: dict[str, list[FileEntry]] = {}
+    found: dict[str, Sequence[FileEntry]] = {}
     for body in (body for run in runs for body in run.bodies(ArtifactRecorded)):
         digest = body.fingerprint.digest
         if body.manifest is not None and digest not in found:
-            path = layout.table(body.manifest.sha256)
-            data = store.get(path, limit=reader.MAX_SEGMENT)
-            if hashlib.sha256(data).hexdigest() != body.manifest.sha256:
-                message = f"{path} is damaged: it has another digest than its name"
-                raise ReleaseError(message)
-            found[digest] = tables.manifest(data)
+            try:
+                found[digest] = kept.files(body, store, tables)
+            except LedgerError as error:
+                raise ReleaseError(str(error)) from error
     return found
 
 
