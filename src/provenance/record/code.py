@@ -20,7 +20,7 @@ from provenance.fingerprint.code import modules, source
 from provenance.model.fingerprint import FileEntry
 from provenance.model.statements import Use
 from provenance.record.hiding import words
-from provenance.record.watching import named
+from provenance.record.watching import COMPILED, named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +36,6 @@ PATCH = "difference to the commit"
 
 _SUBMODULE = "160000"
 _IMPORTABLE = tuple(map(os.fsencode, machinery.all_suffixes()))
-_COMPILED = b"__pycache__"
 _AS_IT_IS = walk.WalkOptions(links="keep")
 _SAID = 5
 """Problems with modules that are told one by one."""
@@ -66,7 +65,7 @@ class Code:
         self._whole: set[Path] = set()
         self._modules: set[frozenset[str]] = set()
         self._problems: set[str] = set()
-        self._cells = 0
+        self._cells: list[FileEntry] = []
 
     def tree(self, name: str, place: Path) -> str:
         """Record the source code around a path, as it was when the run began."""
@@ -104,36 +103,21 @@ class Code:
             more = f"; and {len(new) - _SAID:,} more" if len(new) > _SAID else ""
             self._journal.report("code", MODULES, "; ".join(new[:_SAID]) + more)
         if found.entries:
-            digest = self._journal.artifact(
-                "code",
-                MODULES,
-                fingerprints.source(found.entries),
-                entries=found.entries,
-                facts={"found": {"modules": True}},
-            )
-            self._use(digest, MODULES)
+            self._beside(MODULES, found.entries, modules=True)
 
     def cells(self, executed: Sequence[str]) -> None:
         """Record the cells of a notebook, as they were executed until now."""
-        if len(executed) <= self._cells:
+        new = executed[len(self._cells) :]
+        if not new:
             return
-        self._cells = len(executed)
-        entries = []
-        for number, cell in enumerate(executed, 1):
+        for number, cell in enumerate(new, len(self._cells) + 1):
             data = words(cell).encode("utf-8", "backslashreplace")
             path = f"cell-{number:06d}.py".encode()
             sha256 = self._journal.keep(data)
-            entries.append(
+            self._cells.append(
                 FileEntry(path=path, size=len(data), sha256=sha256, mode="100644")
             )
-        digest = self._journal.artifact(
-            "code",
-            CELLS,
-            fingerprints.source(entries),
-            entries=entries,
-            facts={"found": {"cells": len(entries)}},
-        )
-        self._use(digest, CELLS)
+        self._beside(CELLS, self._cells, cells=len(self._cells))
 
     def _look_for_key(self, found: Source) -> None:
         """Say that the private key lies where everybody will get it with the code."""
@@ -194,6 +178,17 @@ class Code:
                     return True
         return False
 
+    def _beside(self, name: str, entries: Sequence[FileEntry], **found: Value) -> None:
+        """Record code that is no part of a tree, for every step from now on."""
+        digest = self._journal.artifact(
+            "code",
+            name,
+            fingerprints.source(entries),
+            entries=entries,
+            facts={"found": found},
+        )
+        self._use(digest, name)
+
     def _use(self, digest: str, name: str) -> None:
         use = Use(digest=digest, name=name, role="code", run=self._journal.run)
         self.uses = [one for one in self.uses if one.name != name] + [use]
@@ -237,6 +232,6 @@ def _code_among(found: Source) -> list[FileEntry]:
 def _is_code(path: bytes, tracked: frozenset[bytes] | None) -> bool:
     if tracked is not None and path in tracked:
         return True
-    if _COMPILED in path.split(b"/"):
+    if COMPILED in path.split(b"/"):
         return False
     return path.endswith(_IMPORTABLE)

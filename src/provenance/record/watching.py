@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from provenance.record.given import State
 
-_COMPILED = b"__pycache__"
+COMPILED = b"__pycache__"
+"""The folder of what Python keeps of modules: it writes there while a run goes on."""
+
 _MODES = (None, *SOURCE_MODES)
 
 MAX_NAMED = 10
@@ -156,7 +158,7 @@ class Watching:
         return [
             path
             for path in new
-            if _COMPILED not in path.split(b"/")
+            if COMPILED not in path.split(b"/")
             and not _is_among(one.seen.folder / os.fsdecode(path), known)
         ]
 
