@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
-import resource
 import stat
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa, x25519
 
+from process_state import full_disk, not_root, umask
 from provenance.errors import KeyFileError, UnsafeKeyError
 from provenance.signing import keys, spelling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -64,38 +62,6 @@ CONTENTS = {
     "P-384": (armour(ec.generate_private_key(ec.SECP384R1())), "usual encoding"),
     "secp256k1": (armour(ec.generate_private_key(ec.SECP256K1())), "usual encoding"),
 }
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-@contextmanager
-def not_root() -> Iterator[None]:
-    """Give up root's right to read everything, where there is one to give up."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond ten bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class TestWriting:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import resource
 import stat
 import subprocess
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from process_state import full_disk, not_root, umask
 from provenance.errors import FormatError, KeyFileError, UnsafeKeyError
 from provenance.signing import keys, private_files, run_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 RUN = "0123456789abcdef" * 2
@@ -32,38 +30,6 @@ def key(tmp_path: Path) -> Path:
     path = tmp_path / "keys" / "key.pem"
     keys.write_private(keys.generate(), path)
     return path
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let no file of this process grow beyond ten bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@contextmanager
-def somebody_else() -> Iterator[None]:
-    """Give up root's rights, where there are some to give up."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(before)
 
 
 class TestCreating:
@@ -221,7 +187,7 @@ class TestReading:
         run_secrets.create(key, RUN, os.urandom)
         for folder in (key.parent, key.parent.parent):
             folder.chmod(0o755)
-        with somebody_else():
+        with not_root():
             if os.geteuid() != 65534:
                 run_secrets.place(key, RUN).chmod(0)
             with pytest.raises(KeyFileError, match="cannot read the secret"):
