@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 
 from provenance.errors import FileError, ProvenanceError, RecordingError
-from provenance.record.hiding import words
 from provenance.record.log import logger
 
 if TYPE_CHECKING:
@@ -259,4 +258,7 @@ def _reason(error: BaseException) -> str:
     home = os.path.expanduser("~")  # noqa: PTH111
     if len(home) > len("/"):
         said = said.replace(home, "~")
+    # Many patterns, which no script should wait for that nothing goes wrong in.
+    from provenance.record.hiding import words  # noqa: PLC0415
+
     return words(f"{type(error).__name__}: {said}")
