@@ -18,9 +18,9 @@ from provenance.cli.main import main
 from provenance.cli.requirements import requirements
 from provenance.encoding import fingerprints
 from provenance.errors import FormatError, UsageError
+from provenance.fingerprint.addresses import LOCAL
 from provenance.fingerprint.machine.distributions import (
     DIGEST,
-    LOCAL,
     TOO_MANY,
     UNREADABLE,
 )

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from provenance.errors import FormatError
-from provenance.fingerprint.machine.distributions import LOCAL, TOO_MANY, UNREADABLE
+from provenance.fingerprint.addresses import LOCAL
+from provenance.fingerprint.machine.distributions import TOO_MANY, UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provenance.fingerprint.addresses import LOCAL
 from provenance.fingerprint.machine import distributions
 from provenance.fingerprint.machine.distributions import (
     DIGEST,
-    LOCAL,
     TOO_MANY,
     UNREADABLE,
     editable_roots,

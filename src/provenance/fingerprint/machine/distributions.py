@@ -34,8 +34,6 @@ TOO_MANY = "too many to list"
 """Item that stands for a whole list, with their number."""
 DIGEST = "sha256 of the list"
 """Item beside it: SHA-256 of the lines `name value`, sorted."""
-LOCAL = addresses.LOCAL
-"""Stands for the location of what was installed from this machine."""
 
 MAX_DISTRIBUTIONS = 2_000
 MAX_ORIGINS = 500
