@@ -33,6 +33,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NoReturn, Self, TypeAlias
 
+from provenance import processes
 from provenance.errors import (
     ChangedError,
     FileError,
@@ -95,12 +96,7 @@ class Helper:
         if self._process or self._gone:
             return
         try:
-            self._process = subprocess.Popen(  # noqa: S603 (a fixed command)
-                _command(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
+            self._process = processes.start(_command(), stderr=subprocess.DEVNULL)
             self._listener = threading.Thread(
                 target=self._listen, args=(self._process,), daemon=True
             )

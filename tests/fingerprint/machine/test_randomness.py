@@ -11,7 +11,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -250,13 +249,3 @@ class TestFailure:
         spec.loader.exec_module(module)
         yield module
         assert "this" not in sys.modules
-
-
-def test_it_takes_less_than_a_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
-    load_torch(monkeypatch)
-    taken = []
-    for _ in range(20):
-        started = time.perf_counter()
-        randomness()
-        taken.append(time.perf_counter() - started)
-    assert min(taken) < 1e-3  # 0.2 ms on an idle machine

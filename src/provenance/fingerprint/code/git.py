@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 import attrs
 from attrs import field, frozen
 
+from provenance import processes
 from provenance.errors import FileError, LimitError, UnreadableError
 from provenance.fingerprint import opening
 
@@ -258,14 +259,12 @@ class Git:
         self, arguments: tuple[str, ...], given: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:
         try:
-            return subprocess.run(  # noqa: S603 (absolute program, no shell)
+            return processes.run(
                 self._command(arguments),
+                given=given,
+                timeout=TIMEOUT,
                 cwd=self.top,
                 env=self._environment(),
-                input=given,
-                capture_output=True,
-                timeout=TIMEOUT,
-                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise self._too_late() from error
@@ -274,13 +273,12 @@ class Git:
 
     def _start(self, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(  # noqa: S603 (absolute program, no shell)
+            return processes.start(
                 self._command(arguments),
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 cwd=self.top,
                 env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
             )
         except OSError as error:
             raise opening.explain(self.program, error) from error

@@ -19,6 +19,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provenance import processes
 from provenance.fingerprint.machine.system_files import text_of
 
 if TYPE_CHECKING:
@@ -175,12 +176,9 @@ def _ask(program: str, *arguments: str) -> str:
     if found is None:
         return ""
     try:
-        done = subprocess.run(  # noqa: S603 (a fixed list of arguments, no shell)
+        done = processes.run(
             [found, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
             timeout=TIMEOUT,
-            check=False,
             env={**os.environ, "LC_ALL": "C"},
         )
     except (OSError, subprocess.SubprocessError):

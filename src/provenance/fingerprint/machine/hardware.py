@@ -63,7 +63,8 @@ def _processor() -> dict[str, Value]:
         return parse_cpuinfo(text_of(Path("/proc/cpuinfo")))
     if system == "Darwin":
         return _apple()
-    model = platform.processor() or None
+    # On any other system this would start a program.
+    model = (platform.processor() or None) if system == "Windows" else None
     return {"model": model, "physical": None, "instructions": []}
 
 
