@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from provenance.encoding import fingerprints, statements
+from provenance.encoding import fingerprints, orders, statements
 from provenance.model import statements as model
 from provenance.model import values as value_lists
 from provenance.model.fingerprint import SOURCE_MODES, FileEntry
+from provenance.model.orders import IDENTITIES, Batch, Header, pack
 from provenance.model.text import spell_time
 
 MAX_INT = 2**53 - 1
@@ -123,12 +124,39 @@ def run_begun(draw: st.DrawFn) -> model.RunBegun:
 
 
 @st.composite
+def order_headers(draw: st.DrawFn) -> Header:
+    """What a part of a data order says of itself."""
+    first = draw(counts)
+    return Header(
+        first=first,
+        identity=draw(st.sampled_from(IDENTITIES)),
+        previous=draw(st.none() | digests) if first else None,
+    )
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    """A batch; what names its samples need not be what its digest is of."""
+    numbers = draw(st.none() | st.lists(st.integers(-(2**63), 2**63 - 1), max_size=4))
+    return Batch(
+        epoch=draw(counts),
+        batch=draw(counts),
+        step=draw(st.none() | counts),
+        samples=draw(st.none() | counts) if numbers is None else len(numbers),
+        tokens=draw(st.none() | counts),
+        digest=draw(st.binary(min_size=32, max_size=32)),
+        ids=None if numbers is None else pack(numbers),
+    )
+
+
+@st.composite
 def artifacts(draw: st.DrawFn) -> model.ArtifactRecorded:
     """An artifact whose fingerprint follows from its content."""
     kind = draw(st.sampled_from(model.ARTIFACT_KINDS))
     method = draw(st.sampled_from(model.METHODS_OF_KIND[kind]))
     files: tuple[FileEntry, ...] = ()
     walk: value_lists.Values = ()
+    in_table = method == "order-1"
     if method == "file-1":
         found = fingerprints.file(size=draw(sizes), sha256=draw(digests))
     elif method == "tree-1":
@@ -137,10 +165,16 @@ def artifacts(draw: st.DrawFn) -> model.ArtifactRecorded:
     elif method == "source-1":
         files = draw(source_entries)
         found = fingerprints.source(files)
+    elif method == "records-1":
+        root = bytes.fromhex(draw(digests))
+        found = fingerprints.records(root, rows=draw(sizes), size=draw(sizes))
+    elif method == "order-1":
+        walk = orders.spell(draw(order_headers()))
+        found = orders.fingerprint(walk, draw(st.lists(batches(), min_size=1)))
     else:
         walk = draw(value_walks)
         found = fingerprints.of_values(method, walk)
-    by_manifest = bool(files) and draw(st.booleans())
+    by_manifest = in_table or (bool(files) and draw(st.booleans()))
     return model.ArtifactRecorded(
         entry=draw(entries),
         kind=kind,

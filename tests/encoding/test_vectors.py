@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import struct
+from typing import Any
 
 import pytest
 
-from provenance.encoding import canonical, fingerprints, merkle, paths
+from provenance.encoding import canonical, fingerprints, merkle, orders, paths
 from provenance.errors import FormatError, ProofError
 from provenance.model import text
 from provenance.model import values as value_lists
 from provenance.model.fingerprint import FileEntry
+from provenance.model.orders import Batch
 from vector_blocks import Block, blocks, every
 
 
@@ -61,12 +63,24 @@ def judge_fingerprint(block: Block) -> None:
         made = fingerprints.tree(files)
     elif found["method"] == "source-1":
         made = fingerprints.source(files)
+    elif found["method"] == "order-1":
+        walk = tuple(map(tuple, json.loads(found["values"])))
+        orders.header(walk)
+        made = orders.fingerprint(walk, [_batch(x) for x in every(block, "batch")])
     else:
         walk = tuple(map(tuple, json.loads(found["values"])))
         made = fingerprints.of_values(found["method"], walk)
     document = canonical.encode(fingerprints.document(made))
     need(document == found["document"].encode())
     need(made.digest == found["digest"])
+
+
+def _batch(line: str) -> Batch:
+    *known, digest = line.split()
+    told = [None if number == "-" else int(number) for number in known]
+    names = ("epoch", "batch", "step", "samples", "tokens")
+    counts: dict[str, Any] = dict(zip(names, told, strict=True))
+    return Batch(**counts, digest=bytes.fromhex(digest))
 
 
 def judge_merkle(block: Block) -> None:

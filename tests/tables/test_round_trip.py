@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provenance.errors import FormatError, LimitError, UsageError
+from provenance.model import orders
 from provenance.model.fingerprint import FileEntry
+from provenance.record import series
 from provenance.tables import rows as limits
 from provenance.tables import schema, worker, write
 from provenance.tables.read import Reader
@@ -158,7 +160,10 @@ class TestTheFile:
         assert worker.MAX_ROWS == {
             worker.SEGMENT: limits.MAX_SEGMENT_ROWS,
             worker.MANIFEST: limits.MAX_MANIFEST_ROWS,
+            worker.ORDER: orders.MAX_BATCHES,
+            worker.SERIES: limits.MAX_SERIES_ROWS,
         }
+        assert worker.SERIES_OWN == series.OWN
 
 
 def test_a_segment_of_too_many_rows_is_not_written() -> None:

@@ -52,12 +52,26 @@ def source(entries: Sequence[FileEntry]) -> Fingerprint:
 
 def of_values(method: str, values: Values) -> Fingerprint:
     """Fingerprint a configuration, or another thing that is a list of values."""
-    leaves = [
-        fields(b"value-1", path.encode(), kind.encode(), text.encode())
-        for path, kind, text in values
-    ]
     size = sum(len(text.encode()) for _, _, text in values)
-    return _document(method, merkle.root(leaves), count=len(leaves), size=size)
+    return of_leaves(method, map(value_leaf, values), count=len(values), size=size)
+
+
+def value_leaf(entry: tuple[str, str, str]) -> bytes:
+    """Return the data of the leaf for one entry of a list of values."""
+    path, kind, text = entry
+    return fields(b"value-1", path.encode(), kind.encode(), text.encode())
+
+
+def of_leaves(
+    method: str, leaves: Iterable[bytes], *, count: int, size: int
+) -> Fingerprint:
+    """Fingerprint what has these leaves, given their number and bytes of content."""
+    return _document(method, merkle.root(leaves), count=count, size=size)
+
+
+def records(root: bytes, *, rows: int, size: int) -> Fingerprint:
+    """Fingerprint a table from the root over its blocks of rows."""
+    return _document("records-1", root, count=rows, size=size)
 
 
 def document(fingerprint: Fingerprint) -> dict[str, canonical.Json]:

@@ -64,7 +64,10 @@ class Tree:
 
     def append(self, data: bytes) -> None:
         """Add one leaf at the end; amortised two hashes."""
-        node = leaf_hash(data)
+        self.append_hash(leaf_hash(data))
+
+    def append_hash(self, node: bytes) -> None:
+        """Add one leaf by its hash, which the caller made as `leaf_hash` does."""
         # As in binary addition: each trailing one of the old size is a full subtree
         # of the same height as `node`, to be merged with it.
         carry = self.size

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
-from provenance.encoding import canonical, fingerprints, paths
+from provenance.encoding import canonical, fingerprints, orders, paths
 from provenance.errors import FormatError
 from provenance.model import values as value_lists
 from provenance.model.fingerprint import FileEntry, Fingerprint
@@ -61,9 +61,11 @@ Object: TypeAlias = "dict[str, canonical.Json]"
 
 MAX_LEDGER_STATEMENT = 4 * 2**20
 MAX_SIGNED_STATEMENT = 16 * 2**20
+MAX_RUN_DOCUMENT = 2**16
 MAX_PATH_BYTES = 2**20
 """With more spelled paths than this, a manifest lists the files of an artifact."""
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+_WITHOUT_VALUES = ("file-1", "tree-1", "source-1", "records-1")
 _URN = "urn:training-provenance:"
 
 
@@ -132,7 +134,21 @@ def kind_of(body: LedgerBody | SignedBody) -> str:
 
 def run_digest(document: RunDocument) -> str:
     """Return the digest that stands for a run: that of its run document."""
-    return hashlib.sha256(canonical.encode(_document(document))).hexdigest()
+    return hashlib.sha256(encode_run_document(document)).hexdigest()
+
+
+def encode_run_document(document: RunDocument) -> bytes:
+    """Return the canonical bytes of a run document."""
+    return canonical.encode(_document(document))
+
+
+def decode_run_document(data: bytes) -> RunDocument:
+    """Return the run document with these bytes.
+
+    Raises:
+        FormatError: they are not the canonical bytes of one.
+    """
+    return _read_document(canonical.decode(data, limit=MAX_RUN_DOCUMENT))
 
 
 # Subjects: what each kind of statement is about.
@@ -323,17 +339,21 @@ def _read_body(
 
 def _read_run(value: canonical.Json, _: tuple[Subject, ...]) -> RunBegun:
     found = _object(value, ("document", "entry", "rank", "ranks", "tool"))
-    document = _object(found["document"], ("name", "run", "started"))
     return RunBegun(
-        document=RunDocument(
-            name=_text(document["name"]),
-            run=_text(document["run"]),
-            started=_text(document["started"]),
-        ),
+        document=_read_document(found["document"]),
         entry=_read_entry(found["entry"]),
         rank=_int(found["rank"]),
         ranks=_int(found["ranks"]),
         tool=_read_tool(found["tool"]),
+    )
+
+
+def _read_document(value: canonical.Json) -> RunDocument:
+    found = _object(value, ("name", "run", "started"))
+    return RunDocument(
+        name=_text(found["name"]),
+        run=_text(found["run"]),
+        started=_text(found["started"]),
     )
 
 
@@ -393,13 +413,18 @@ def check_fingerprint(body: ArtifactRecorded, files: tuple[FileEntry, ...]) -> N
         FormatError: another fingerprint follows.
     """
     method = body.fingerprint.method
-    if body.values and method in ("file-1", "tree-1", "source-1"):
+    if body.values and method in _WITHOUT_VALUES:
         message = f"a {method} has no values"
         raise FormatError(message)
     if files and method not in ("tree-1", "source-1"):
         message = f"a {method} has no files"
         raise FormatError(message)
-    if method == "file-1" or (body.manifest is not None and not files):
+    if method == orders.METHOD:
+        orders.check_header(body)
+        return  # its batches lie elsewhere, and are checked where they are read
+    if method in ("file-1", "records-1"):
+        return  # a statement holds neither bytes nor rows
+    if body.manifest is not None and not files:
         return
     if needs_manifest(files) != (body.manifest is not None):
         message = f"{len(files)} files are listed where the format does not list them"

@@ -15,6 +15,8 @@ METHODS = (
     "environment-1",
     "evaluation-1",
     "architecture-1",
+    "records-1",
+    "order-1",
 )
 """The closed list of methods; each name fixes every parameter of its digest."""
 
@@ -30,8 +32,8 @@ class Fingerprint:
         method: one of `METHODS`.
         digest: identity of the artifact, as hex.
         root: Merkle root over the leaves; the digest itself for a single file.
-        count: number of leaves.
-        bytes: number of bytes of content.
+        count: number of leaves; of rows in `records-1`.
+        bytes: number of bytes of content; of samples for a data order.
     """
 
     method: str = field(validator=checks.one_of(METHODS))

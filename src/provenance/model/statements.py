@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from provenance.model.values import Value, Values
 
 METHODS_OF_KIND = {
-    "dataset": ("file-1", "tree-1"),
+    "dataset": ("file-1", "tree-1", "records-1"),
     "code": ("source-1",),
     "config": ("config-1",),
     "environment": ("environment-1",),
@@ -31,6 +31,7 @@ METHODS_OF_KIND = {
     "file": ("file-1", "tree-1"),
     "architecture": ("architecture-1",),
     "table": ("file-1",),
+    "order": ("order-1",),
 }
 """The closed list of kinds of artifacts, each with the methods that may read it."""
 
@@ -55,6 +56,7 @@ ROLES = (
     "base-model",
     "code",
     "config",
+    "data-order",
     "environment",
     "evaluated-model",
     "evaluation-data",
@@ -84,6 +86,26 @@ NO_FACTS: Values = (("", "dict", "0"),)
 
 MAX_FILE_SUBJECTS = 10_000
 """With more files than this, a manifest lists them instead of subjects."""
+
+
+IMPORTED = "imported"
+"""Stands under `found` in what was not seen to happen: another tracker says it."""
+
+
+def _found(facts: Values) -> dict[str, Value]:
+    told = to(facts)
+    found = told.get(FOUND) if isinstance(told, dict) else None
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _imported(facts: Values) -> str | None:
+    # Whoever marks a statement in another way than we do has marked it all the same.
+    found = _found(facts)
+    if IMPORTED not in found:
+        return None
+    told = found[IMPORTED]
+    tracker = told.get("tracker") if isinstance(told, dict) else None
+    return tracker if isinstance(tracker, str) and tracker else "another tracker"
 
 
 @frozen(kw_only=True)
@@ -146,7 +168,7 @@ class RunBegun:
 
 @frozen(kw_only=True)
 class Manifest:
-    """A table of files, kept by its digest."""
+    """A table of files, or of batches, kept by its digest."""
 
     bytes: int = field(validator=checks.count)
     sha256: str = field(validator=checks.digest)
@@ -158,9 +180,10 @@ class ArtifactRecorded:
 
     Attributes:
         files: the files of a tree or of source code, unless a manifest lists them.
-        manifest: the table of the files when there are too many to list here.
+        manifest: the table of the files when there are too many to list here; the
+            table of the batches of a data order.
         values: the content of a config, an environment, an evaluation or an
-            architecture.
+            architecture; the header of a data order.
         facts: what the recorder was told or found out about it.
     """
 
@@ -181,17 +204,23 @@ class ArtifactRecorded:
         if len(self.files) > MAX_FILE_SUBJECTS:
             message = f"more than {MAX_FILE_SUBJECTS} files need a manifest"
             raise FormatError(message)
-        has_files = method in ("tree-1", "source-1")
-        if self.manifest is not None and (self.files or not has_files):
+        has_table = method in ("tree-1", "source-1", "order-1")
+        if self.manifest is not None and (self.files or not has_table):
             message = f"a {method} of {len(self.files)} files has no use for a manifest"
+            raise FormatError(message)
+        if method == "order-1" and self.manifest is None:
+            message = "a data order lies in a table"
             raise FormatError(message)
 
     @property
     def found(self) -> dict[str, Value]:
         """What the recorder found out by itself; nothing where it says nothing."""
-        facts = to(self.facts)
-        found = facts.get(FOUND) if isinstance(facts, dict) else None
-        return dict(found) if isinstance(found, dict) else {}
+        return _found(self.facts)
+
+    @property
+    def imported(self) -> str | None:
+        """The tracker that it was imported from; None for what was recorded."""
+        return _imported(self.facts)
 
 
 @frozen(kw_only=True)
@@ -255,6 +284,11 @@ class StepRecorded:
         if len(set(digests)) != len(digests):
             message = "a step produces each digest once"
             raise FormatError(message)
+
+    @property
+    def imported(self) -> str | None:
+        """The tracker that it was imported from; None for what was recorded."""
+        return _imported(self.facts)
 
 
 @frozen(kw_only=True)

@@ -19,6 +19,7 @@ another; one that fails is replaced.
 
 from __future__ import annotations
 
+import binascii
 import importlib.util
 import json
 import math
@@ -31,10 +32,19 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, Self, cast
 
+from provenance import processes
 from provenance.errors import FormatError, LimitError, StorageError, UsageError
 from provenance.model.fingerprint import FileEntry
+from provenance.model.orders import ID_BYTES, MAX_BATCHES, MAX_IDS, Batch
 from provenance.tables import worker
-from provenance.tables.rows import MAX_MANIFEST_ROWS, MAX_SEGMENT_ROWS, MAX_TABLE, Row
+from provenance.tables.rows import (
+    MAX_MANIFEST_ROWS,
+    MAX_SEGMENT_ROWS,
+    MAX_SERIES_ROWS,
+    MAX_TABLE,
+    Logged,
+    Row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +66,7 @@ _ENVIRONMENT = (
 
 
 class Reader:
-    """Reads segments and manifests that nobody vouches for.
+    """Reads tables that nobody vouches for.
 
     Use it as a context manager, or call `close`. It reads one table at a time and is
     not for several threads at once.
@@ -127,6 +137,49 @@ class Reader:
             last = entry.path
             entries.append(entry)
         return entries
+
+    def order(self, data: bytes) -> list[Batch]:
+        """Return the batches of an order table.
+
+        Raises:
+            FormatError: the bytes are not an order table.
+            LimitError: the bytes, the rows, or what reading them takes, is more than
+                the format allows.
+            StorageError: the worker cannot be started on this machine.
+        """
+        _check_size(data)
+        batches: list[Batch] = []
+        count = 0
+        for value in self._rows(worker.ORDER, data, MAX_BATCHES):
+            batch = _batch(value)
+            count += len(batch.ids or b"") // ID_BYTES
+            if count > MAX_IDS:
+                what = "identities in an order table"
+                raise LimitError(what, MAX_IDS)
+            batches.append(batch)
+        return batches
+
+    def series(self, data: bytes) -> list[Logged]:
+        """Return the rows of a table of what a step logged.
+
+        Raises:
+            FormatError: the bytes are no such table.
+            LimitError: the bytes, the rows, or what reading them takes, is more than
+                the format allows.
+            StorageError: the worker cannot be started on this machine.
+        """
+        _check_size(data)
+        names: list[str] = []
+        found: list[Logged] = []
+        # Each piece of the table begins with the names of its columns.
+        for value in self._rows(worker.SERIES, data, 2 * MAX_SERIES_ROWS):
+            if type(value) is not list or not value:
+                raise FormatError(_NONSENSE)
+            if type(value[0]) is str:
+                names = value
+            else:
+                found.append(_logged(names, value))
+        return found
 
     def _segment(self, data: bytes) -> Iterator[Row]:
         expected: int | None = None
@@ -218,13 +271,7 @@ class _Process:
         self._started = False
         self._errors = b""
         try:
-            self._popen = subprocess.Popen(  # noqa: S603 (a fixed command)
-                _command(),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=_environment(),
-            )
+            self._popen = processes.start(_command(), env=_environment())
         except OSError as error:
             raise _broken(str(error)) from error
         # Nobody waits for a worker that complains without end.
@@ -438,6 +485,40 @@ def _entry(value: Any) -> FileEntry:
             )
         case _:
             raise FormatError(_NONSENSE)
+
+
+def _batch(value: Any) -> Batch:
+    match value:
+        case [epoch, batch, step, samples, tokens, digest, ids]:
+            return Batch(
+                epoch=epoch,
+                batch=batch,
+                step=step,
+                samples=samples,
+                tokens=tokens,
+                digest=_bytes(digest),
+                ids=_packed(ids),
+            )
+        case _:
+            raise FormatError(_NONSENSE)
+
+
+def _logged(names: list[str], cells: list[Any]) -> Logged:
+    if len(names) != len(cells):
+        raise FormatError(_NONSENSE)
+    row = dict(zip(names, cells, strict=True))
+    number, step, seconds = (row.pop(name, None) for name in worker.SERIES_OWN)
+    values = {name: value for name, value in row.items() if value is not None}
+    return Logged(number=number, step=step, seconds=seconds, values=values)
+
+
+def _packed(value: object) -> bytes | None:
+    if value is None:
+        return None
+    try:
+        return binascii.a2b_base64(cast("str", value), strict_mode=True)
+    except (TypeError, ValueError) as error:
+        raise FormatError(_NONSENSE) from error
 
 
 def _pairs(

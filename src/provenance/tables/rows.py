@@ -20,8 +20,9 @@ MAX_PAYLOAD = 4 * 2**20
 """Bytes of a statement in a ledger."""
 MAX_SEGMENT_ROWS = 65_536
 MAX_MANIFEST_ROWS = 1_000_000
+MAX_SERIES_ROWS = 65_536
 MAX_TABLE = 64 * 2**20
-"""Bytes of a segment or a manifest."""
+"""Bytes of a segment, a manifest or an order table."""
 
 _ID_BYTES = 32
 
@@ -137,3 +138,29 @@ class Row:
         elif needed != (None,) * len(needed) or self.time is not None:
             message = f"row {self.index} is withheld, and yet tells something"
             raise FormatError(message)
+
+
+@frozen(kw_only=True)
+class Logged:
+    """One row of a table of what a step logged.
+
+    Attributes:
+        number: which call of `log` it was, from 0.
+        step: the step of the training, if that was said.
+        seconds: since the step of the run began.
+        values: numbers and texts by name.
+    """
+
+    number: int = field(validator=_count)
+    step: int | None = field()
+    seconds: float = field()
+    values: dict[str, float | str] = field()
+
+    def __attrs_post_init__(self) -> None:
+        if type(self.step) not in (int, type(None)) or type(self.seconds) is not float:
+            message = f"row {self.number} has no proper step and time"
+            raise FormatError(message)
+        for name, value in self.values.items():
+            if type(name) is not str or type(value) not in (float, str):
+                message = f"row {self.number} holds what is no number or text"
+                raise FormatError(message)

@@ -1,4 +1,4 @@
-"""The columns of segments and manifests (docs: formats/ledger, formats/fingerprints).
+"""The columns of our tables (docs: formats/ledger, formats/fingerprints).
 
 >>> SEGMENT.names[:3], SEGMENT.metadata
 (['index', 'id', 'kind'], {b'format': b'training-provenance-segment-1'})
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 SEGMENT_FORMAT = "training-provenance-segment-1"
 MANIFEST_FORMAT = "training-provenance-manifest-1"
+ORDER_FORMAT = "training-provenance-order-1"
 
 _DIGEST = pa.binary(32)
 
@@ -50,4 +51,17 @@ MANIFEST = pa.schema(
         _required("sha256", _DIGEST),
     ],
     metadata={"format": MANIFEST_FORMAT},
+)
+
+ORDER = pa.schema(
+    [
+        _required("epoch", pa.int64()),
+        _required("batch", pa.int64()),
+        pa.field("step", pa.int64()),
+        pa.field("samples", pa.int64()),
+        pa.field("tokens", pa.int64()),
+        _required("digest", _DIGEST),
+        pa.field("ids", pa.list_(_required("element", pa.int64()))),
+    ],
+    metadata={"format": ORDER_FORMAT},
 )

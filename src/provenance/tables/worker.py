@@ -22,6 +22,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from array import array
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
@@ -31,7 +33,7 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SEGMENT, MANIFEST = b"S", b"M"
+SEGMENT, MANIFEST, ORDER, SERIES = b"S", b"M", b"O", b"T"
 """Requests: parse the bytes that follow as this."""
 STARTED, ROWS, END, REFUSED, LIMIT = b"+", b"R", b"E", b"F", b"L"
 """Answers: ready; a JSON list of rows; no more rows; why not; `[what, limit]`."""
@@ -45,7 +47,11 @@ MEMORY = 512 * 2**20
 SECONDS = 30
 """Processor time for one table."""
 
-MAX_ROWS = {SEGMENT: 65_536, MANIFEST: 1_000_000}
+MAX_ROWS = {SEGMENT: 65_536, MANIFEST: 1_000_000, ORDER: 65_536, SERIES: 65_536}
+MAX_IDS = 2**22
+"""Numbers in all lists of an order table."""
+MAX_COLUMNS = 200
+"""Columns of a table of what a step logged."""
 MAX_GROUPS = 4_096
 MAX_GROUP_BYTES = 128 * 2**20
 """Bytes of a row group before compression, as the file itself says."""
@@ -53,6 +59,7 @@ MAX_GROUP_BYTES = 128 * 2**20
 _FORMAT = {
     SEGMENT: "training-provenance-segment-1",
     MANIFEST: "training-provenance-manifest-1",
+    ORDER: "training-provenance-order-1",
 }
 _BATCH_ROWS = 512
 _ANSWER_BYTES = 2**20  # when to send the rows that have come together
@@ -66,6 +73,7 @@ _OUT_OF_MEMORY = json.dumps(["memory to read one table in bytes", MEMORY]).encod
 # several of these to one Arrow type; the format has exactly these.
 _INT = ("INT64", 0, "None", "NONE")
 _TEXT = ("BYTE_ARRAY", 0, "String", "UTF8")
+_FLOAT = ("DOUBLE", 0, "None", "NONE")
 _BYTES = ("BYTE_ARRAY", 0, "None", "NONE")
 _DIGEST = ("FIXED_LEN_BYTE_ARRAY", 32, "None", "NONE")
 _LEAVES = {
@@ -87,7 +95,22 @@ _LEAVES = {
         ("size", *_INT, 0, 0),
         ("sha256", *_DIGEST, 0, 0),
     ],
+    ORDER: [
+        ("epoch", *_INT, 0, 0),
+        ("batch", *_INT, 0, 0),
+        ("step", *_INT, 1, 0),
+        ("samples", *_INT, 1, 0),
+        ("tokens", *_INT, 1, 0),
+        ("digest", *_DIGEST, 0, 0),
+        ("ids.list.element", *_INT, 2, 1),
+    ],
 }
+
+
+SERIES_OWN = ("number", "step", "seconds")
+"""The first columns of a table of what a step logged; the second may be missing."""
+
+_Leaf = tuple[Any, ...]
 
 
 class RefusedError(Exception):
@@ -142,7 +165,7 @@ def _bodies(tag: bytes, data: bytes) -> Iterator[bytes]:
     pending: list[list[Any]] = []
     size = 0
     for batch in _batches(tag, data):
-        for row in _segment(batch) if tag == SEGMENT else _manifest(batch):
+        for row in _READERS[tag](batch):
             pending.append(row)
             size += sum(len(cell) for cell in row if isinstance(cell, str))
             if size > _ANSWER_BYTES or len(pending) == _BATCH_ROWS:
@@ -213,7 +236,22 @@ def _check_frame(data: bytes) -> int:
 
 
 def _check_schema(tag: bytes, file: Any) -> None:
-    leaves = [
+    leaves = _leaves(file)
+    if tag == SERIES:
+        expected, made = _series_schema(leaves)
+    else:
+        expected, made = _LEAVES[tag], arrow_schema(tag)
+    # The serialized schema also holds all metadata, repeated keys included.
+    if leaves != expected or file.schema_arrow.serialize() != made.serialize():
+        message = "its columns, their types or its metadata are not those of the format"
+        raise RefusedError(message)
+
+
+def _leaves(file: Any) -> list[_Leaf]:
+    if file.metadata.num_columns > MAX_COLUMNS:
+        what = "columns of a table"
+        raise TooLargeError(what, MAX_COLUMNS)
+    return [
         (
             column.path,
             column.physical_type,
@@ -225,17 +263,32 @@ def _check_schema(tag: bytes, file: Any) -> None:
         )
         for column in map(file.schema.column, range(file.metadata.num_columns))
     ]
-    # The serialized schema also holds all metadata, repeated keys included.
-    if (
-        leaves != _LEAVES[tag]
-        or file.schema_arrow.serialize() != arrow_schema(tag).serialize()
-    ):
-        message = "its columns, their types or its metadata are not those of the format"
+
+
+def _series_schema(leaves: list[_Leaf]) -> tuple[list[_Leaf], Any]:
+    """Return what a table of what a step logged has to be, for these names.
+
+    First come columns of our own, then any names with numbers or texts.
+    """
+    import pyarrow as pa
+
+    texts = [leaf[0] for leaf in leaves if leaf[1:5] == _TEXT]
+    names = [leaf[0] for leaf in leaves]
+    own = SERIES_OWN if names[1:2] == [SERIES_OWN[1]] else SERIES_OWN[::2]
+    begins = names[: len(own)] == [*own]
+    if not begins or len(set(names)) < len(names):
+        message = "its first columns are not those of what a step logs, or one is twice"
         raise RefusedError(message)
+    kinds = [_INT, _INT, _FLOAT] if len(own) == len(SERIES_OWN) else [_INT, _FLOAT]
+    kinds += [_TEXT if name in texts else _FLOAT for name in names[len(own) :]]
+    types = {_INT: pa.int64(), _FLOAT: pa.float64(), _TEXT: pa.string()}
+    pairs = list(zip(names, kinds, strict=True))
+    expected: list[_Leaf] = [(name, *kind, 1, 0) for name, kind in pairs]
+    return expected, pa.schema([(name, types[kind]) for name, kind in pairs])
 
 
 def arrow_schema(tag: bytes) -> Any:
-    """Return the Arrow schema of a segment or a manifest, metadata included."""
+    """Return the Arrow schema of a table, metadata included."""
     import pyarrow as pa
 
     def needed(name: str, kind: Any) -> Any:
@@ -248,6 +301,16 @@ def arrow_schema(tag: bytes) -> Any:
             needed("mode", text),
             needed("size", pa.int64()),
             needed("sha256", digest),
+        ]
+    elif tag == ORDER:
+        fields = [
+            needed("epoch", pa.int64()),
+            needed("batch", pa.int64()),
+            pa.field("step", pa.int64()),
+            pa.field("samples", pa.int64()),
+            pa.field("tokens", pa.int64()),
+            needed("digest", digest),
+            pa.field("ids", pa.list_(needed("element", pa.int64()))),
         ]
     else:
         subject = pa.struct([needed("name", text), needed("digest", digest)])
@@ -277,6 +340,9 @@ def _check_groups(tag: bytes, metadata: Any, *, end: int) -> None:
     if metadata.num_row_groups > MAX_GROUPS:
         what = "row groups of a table"
         raise TooLargeError(what, MAX_GROUPS)
+    if tag == ORDER and _numbers(metadata) > MAX_IDS + metadata.num_rows:
+        what = "identities in an order table"
+        raise TooLargeError(what, MAX_IDS)
     rows, position = 0, len(_MAGIC)
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
         if group.total_byte_size > MAX_GROUP_BYTES:
@@ -294,6 +360,12 @@ def _check_groups(tag: bytes, metadata: Any, *, end: int) -> None:
     if position != end or rows != metadata.num_rows:
         message = "there is something else in the file than its rows"
         raise RefusedError(message)
+
+
+def _numbers(metadata: Any) -> int:
+    """Return how many values the lists hold, where an empty one or none counts one."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    return sum(int(group.column(group.num_columns - 1).num_values) for group in groups)
 
 
 def _segment(batch: Any) -> Iterator[list[Any]]:
@@ -315,6 +387,42 @@ def _manifest(batch: Any) -> Iterator[list[Any]]:
     path, mode, size, sha256 = batch.columns
     cells = (_hex(path), mode.to_pylist(), size.to_pylist(), _hex(sha256))
     return map(list, zip(*cells, strict=True))
+
+
+def _order(batch: Any) -> Iterator[list[Any]]:
+    *numbers, digest, ids = batch.columns
+    cells = [column.to_pylist() for column in numbers]
+    return map(list, zip(*cells, _hex(digest), _packed(ids), strict=True))
+
+
+def _series(batch: Any) -> Iterator[list[Any]]:
+    """Return the names of the columns, and then each row."""
+    yield list(batch.schema.names)
+    yield from map(list, zip(*(one.to_pylist() for one in batch.columns), strict=True))
+
+
+def _packed(column: Any) -> list[str | None]:
+    """Return the numbers of each list as base64 of 8 bytes each, big-endian.
+
+    Numbers written out would be three times as long, and take most of the time.
+    """
+    offsets = column.offsets.to_pylist()
+    values = column.values.slice(offsets[0], offsets[-1] - offsets[0])
+    numbers = array("q")
+    if len(values):
+        start = values.offset * numbers.itemsize
+        end = start + len(values) * numbers.itemsize
+        numbers.frombytes(memoryview(values.buffers()[1])[start:end])
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    data = memoryview(numbers).cast("B")
+    bounds = [(offset - offsets[0]) * numbers.itemsize for offset in offsets]
+    return [
+        b64encode(data[bounds[row] : bounds[row + 1]]).decode()
+        if cell.is_valid
+        else None
+        for row, cell in enumerate(column)
+    ]
 
 
 def _hex(column: Any) -> list[str]:
@@ -339,6 +447,9 @@ def _pairs(column: Any, digest: int) -> list[list[list[str]] | None]:
         flat[bounds[row] : bounds[row + 1]] if cell.is_valid else None
         for row, cell in enumerate(column)
     ]
+
+
+_READERS = {SEGMENT: _segment, MANIFEST: _manifest, ORDER: _order, SERIES: _series}
 
 
 def _limit_process() -> None:

@@ -18,6 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from provenance.errors import FormatError, LimitError, UsageError
+from provenance.model.orders import (
+    ID_BYTES,
+    MAX_BATCHES,
+    MAX_IDS,
+    swapped,
+)
 from provenance.model.values import MAX_ROWS
 from provenance.tables import schema
 from provenance.tables.rows import MAX_MANIFEST_ROWS, MAX_SEGMENT_ROWS, MAX_TABLE
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from provenance.model.fingerprint import FileEntry
+    from provenance.model.orders import Batch
     from provenance.model.values import Scalar
     from provenance.tables.rows import Row
 
@@ -40,6 +47,8 @@ MAX_COLUMNS = 200
 # Few different values, so worth a dictionary; and what a query would ask for.
 _DICTIONARY = ("kind", "uses.list.element.role", "mode")
 _STATISTICS = ("index", "kind", "time")
+# Columns of numbers that are near each other, or have few digits.
+_NUMBERS = ("epoch", "batch", "step", "samples", "tokens", "ids.list.element")
 
 _TYPES = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_()}
 _SAMPLE_TYPES: dict[type, pa.DataType] = {
@@ -71,6 +80,18 @@ def manifest(entries: Iterable[FileEntry]) -> bytes:
         LimitError: more than 1,000,000 entries, or more than 64 MiB.
     """
     return _file(schema.MANIFEST, _manifest_groups(entries))
+
+
+def order(batches: Sequence[Batch]) -> bytes:
+    """Return the bytes of an order table.
+
+    Raises:
+        LimitError: more than 65,536 batches, 4,194,304 identities, or 64 MiB.
+    """
+    _check_rows(len(batches), MAX_BATCHES, "batches of an order table")
+    size = sum(len(batch.ids or b"") for batch in batches)
+    _check_rows(size // ID_BYTES, MAX_IDS, "identities in an order table")
+    return _file(schema.ORDER, _order_groups(batches), delta=_NUMBERS)
 
 
 def columns(
@@ -127,12 +148,21 @@ def samples(rows: Iterable[Mapping[str, Scalar]]) -> bytes:
 
 def _file(
     made: pa.Schema,
-    groups: Iterator[dict[str, list[Any]]],
+    groups: Iterator[dict[str, Any]],
     *,
     limit: int | None = MAX_TABLE,
     ours: bool = True,
+    delta: Sequence[str] = (),
 ) -> bytes:
-    """Write groups of rows; columns of others get neither dictionary nor statistics."""
+    """Write groups of rows; columns of others get neither dictionary nor statistics.
+
+    Args:
+        made: the columns.
+        groups: the rows, in groups.
+        limit: the most bytes that there may be.
+        ours: whether they are columns of our formats.
+        delta: columns of integers that are stored as differences.
+    """
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -141,6 +171,7 @@ def _file(
         compression_level=1,
         use_dictionary=[name for name in _DICTIONARY if ours and _has(made, name)],
         write_statistics=[name for name in _STATISTICS if ours and _has(made, name)],
+        column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED") or None,
         store_schema=False,
         write_page_checksum=True,
     ) as writer:
@@ -165,7 +196,7 @@ def _check_size(size: int, limit: int | None) -> None:
         raise LimitError(what, limit)
 
 
-def _table(made: pa.Schema, group: dict[str, list[Any]]) -> pa.Table:
+def _table(made: pa.Schema, group: dict[str, Any]) -> pa.Table:
     try:
         return pa.table(group, schema=made)
     except (pa.ArrowException, TypeError, OverflowError) as error:
@@ -245,6 +276,47 @@ def _manifest_columns(entries: list[FileEntry]) -> dict[str, list[Any]]:
         "size": [entry.size for entry in entries],
         "sha256": [bytes.fromhex(entry.sha256) for entry in entries],
     }
+
+
+def _order_groups(batches: Sequence[Batch]) -> Iterator[dict[str, Any]]:
+    start = size = 0
+    for number, batch in enumerate(batches):
+        length = len(batch.ids or b"")
+        full = number - start == GROUP_ROWS or size + length > GROUP_BYTES
+        if full and number > start:
+            yield _order_columns(batches[start:number])
+            start, size = number, 0
+        size += length
+    if batches:
+        yield _order_columns(batches[start:])
+
+
+def _order_columns(batches: Sequence[Batch]) -> dict[str, Any]:
+    return {
+        "epoch": [batch.epoch for batch in batches],
+        "batch": [batch.batch for batch in batches],
+        "step": [batch.step for batch in batches],
+        "samples": [batch.samples for batch in batches],
+        "tokens": [batch.tokens for batch in batches],
+        "digest": [batch.digest for batch in batches],
+        "ids": _lists([batch.ids for batch in batches]),
+    }
+
+
+def _lists(ids: Sequence[bytes | None]) -> pa.Array:
+    """Return lists of numbers, without making each number an object of Python."""
+    ends: list[int | None] = [0]
+    total = 0
+    for one in ids:
+        total += len(one or b"") // ID_BYTES
+        ends.append(total)
+    # A list that is null has no beginning.
+    begins = [None if one is None else ends[at] for at, one in enumerate(ids)]
+    packed = pa.py_buffer(swapped(b"".join(one or b"" for one in ids)))
+    numbers = pa.Array.from_buffers(pa.int64(), total, [None, packed])
+    offsets = pa.array([*begins, total], pa.int32())
+    kind = schema.ORDER.field("ids").type
+    return pa.ListArray.from_arrays(offsets, numbers, type=kind)
 
 
 def _check_rows(count: int, limit: int, what: str) -> None:
