@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 _NUMBERS = 5
 """Numbers kept of each file: size, mtime, ctime, inode, device."""
-_CTIME = 2
+_SIZE, _MTIME, _CTIME = 0, 1, 2
 # Inodes have 64 bits and more, times may be before 1970 or after 2262: all numbers are
 # kept modulo 2^64, which is enough to see whether they differ.
 _MASK = 2**64 - 1
@@ -77,6 +77,22 @@ class Seen:
 
     def __len__(self) -> int:
         return len(self._states) // _NUMBERS
+
+    @property
+    def total(self) -> int:
+        """The size of all files, in bytes."""
+        return sum(self._states[_SIZE::_NUMBERS])
+
+    def mark(self) -> str:
+        """Return what two looks at the same files in the same state have in common.
+
+        Inodes and devices are left out: one network file system has other numbers on
+        each host.
+        """
+        told = hashlib.sha256(self._names)
+        for column in (_SIZE, _MTIME, _CTIME):
+            told.update(self._states[column::_NUMBERS].tobytes())
+        return told.hexdigest()
 
     @property
     def paths(self) -> list[bytes]:

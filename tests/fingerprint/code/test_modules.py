@@ -123,6 +123,81 @@ class TestASnapshot:
         assert modules.snapshot(loaded) == {}
 
 
+class TestLookingAgain:
+    @staticmethod
+    def module(name: str, file: str | None = "/x/a.py") -> types.ModuleType:
+        found = types.ModuleType(name)
+        found.__file__ = file
+        return found
+
+    def test_the_first_look_sees_all_and_the_next_nothing_new(self) -> None:
+        looking, loaded = modules.Looking(), dict(sys.modules)
+        assert looking.look(loaded)
+        assert looking.files == modules.snapshot(loaded)
+        seen = looking.files
+        assert not looking.look(loaded)
+        assert looking.files is seen
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda loaded, one: loaded.update(new=one),
+            lambda loaded, one: loaded.update(a=one),  # in the place of another
+            lambda loaded, _: loaded.pop("a"),
+            lambda loaded, one: (loaded.pop("a"), loaded.update(a=one)),
+            lambda loaded, one: (loaded.pop("a"), loaded.update(new=one)),
+            lambda loaded, _: loaded.update(a=None),
+            lambda loaded, _: loaded.clear(),
+        ],
+        ids=["new", "replaced", "gone", "again", "swapped", "nothing", "cleared"],
+    )
+    def test_it_sees_what_a_snapshot_would(self, change: Callable[..., Any]) -> None:
+        looking = modules.Looking()
+        loaded: dict[str, object] = {
+            name: self.module(name, f"/x/{name}.py") for name in ("b", "a", "c")
+        }
+        assert looking.look(loaded)
+        before, copy = looking.files, dict(looking.files)
+        change(loaded, self.module("new", "/y/new.py"))
+        assert looking.look(loaded)
+        assert looking.files == modules.snapshot(loaded)
+        assert before == copy  # whoever has it may be reading it on another thread
+        assert not looking.look(loaded)
+
+    def test_a_module_without_a_file_is_asked_again(self) -> None:
+        looking, late = modules.Looking(), self.module("late", None)
+        loaded = {"late": late}
+        assert looking.look(loaded)
+        assert looking.files == {}
+        late.__file__ = "/x/late.py"
+        loaded["other"] = self.module("other", None)
+        assert looking.look(loaded)
+        assert looking.files == {"late": "/x/late.py"}
+        del loaded["other"]
+        assert looking.look(loaded)
+        assert looking.files == {"late": "/x/late.py"}
+
+    def test_a_module_is_asked_once(self) -> None:
+        looking, known = modules.Looking(), self.module("known", "/x/known.py")
+        loaded = {"known": known}
+        assert looking.look(loaded)
+        known.__file__ = "/x/moved.py"
+        loaded["other"] = self.module("other", "/x/other.py")
+        assert looking.look(loaded)
+        assert looking.files == {"known": "/x/known.py", "other": "/x/other.py"}
+
+    def test_modules_that_are_loaded_meanwhile_do_no_harm(self) -> None:
+        class Torn(dict[str, object]):
+            def values(self) -> Any:
+                message = "dictionary changed size during iteration"
+                raise RuntimeError(message)
+
+        looking = modules.Looking()
+        assert looking.look({"a": self.module("a")})
+        assert looking.look(Torn({"b": self.module("b", "/x/b.py")}))
+        assert looking.files == {"b": "/x/b.py"}
+
+
 class TestWhatIsOutside:
     def test_a_file_is_hashed_and_named_after_its_module(self, tmp_path: Path) -> None:
         file = _write(tmp_path / "elsewhere" / "thing.py", "x = 1\n")

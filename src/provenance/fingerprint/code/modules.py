@@ -20,6 +20,8 @@ from __future__ import annotations
 import csv
 import inspect
 import io
+import itertools
+import operator
 import os
 import sys
 import sysconfig
@@ -66,7 +68,7 @@ class Outside:
 def snapshot(loaded: Mapping[str, object]) -> dict[str, str]:
     """Return the file of each module in `sys.modules` that has one.
 
-    It takes about a millisecond for thousands of modules, and looks at them without
+    It takes some milliseconds for thousands of modules, and looks at them without
     asking them anything: a module may load others when it is asked.
     """
     found = {}
@@ -75,6 +77,49 @@ def snapshot(loaded: Mapping[str, object]) -> dict[str, str]:
         if type(name) is str and file is not None:
             found[name] = file
     return found
+
+
+class Looking:
+    """Looks at `sys.modules` again and again, and asks each module for its file once.
+
+    A module is the same as long as it is the same object. Whoever wants to know of
+    files that modules have changed themselves begins anew.
+
+    Attributes:
+        files: the file of each module that has one, as `snapshot` returns it; another
+            dict after each change.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self._modules: dict[str, object] = {}
+        self._without: set[str] = set()
+
+    def look(self, loaded: Mapping[str, object]) -> bool:
+        """Look, and return whether other modules are loaded than the last time."""
+        if self._are_same(loaded):
+            return False
+        now, before = dict(loaded), self._modules
+        # There are thousands, so no loop of Python looks at each of them.
+        other = map(operator.is_not, now.values(), map(before.get, now))
+        new = list(itertools.compress(now, other))
+        files = self.files.copy()
+        for name in (before.keys() - now.keys()).union(new):
+            files.pop(name, None)
+        # One without a file may have been given one since.
+        asked = new + [name for name in self._without if name in now]
+        files |= snapshot({name: now[name] for name in asked})
+        self._without = {name for name in asked if name not in files}
+        self.files, self._modules = files, now
+        return True
+
+    def _are_same(self, loaded: Mapping[str, object]) -> bool:
+        if len(loaded) != len(self._modules):
+            return False
+        try:
+            return all(map(operator.is_, loaded.values(), self._modules.values()))
+        except RuntimeError:  # it has grown in this moment
+            return False
 
 
 def _file(module: object) -> str | None:

@@ -27,7 +27,7 @@ from provenance.fingerprint.models import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from provenance.fingerprint.reading import Read
     from provenance.model.values import Value
@@ -67,6 +67,16 @@ def of_held(read: Read, *, size: int, name: str) -> dict[str, Value]:
         UnreadableError: the operating system refused.
     """
     return model_files.of_held(read, size=size, name=name)
+
+
+def of_open(files: Iterable[tuple[bytes, int, int]]) -> dict[str, Value]:
+    """Describe the model in files of a folder that are open.
+
+    Args:
+        files: raw path relative to the folder, bytes, and descriptor of each. They are
+            read with `pread`; where the system has none, hand over the folder.
+    """
+    return model_files.of_open(files)
 
 
 def of_object(model: object) -> dict[str, Value]:

@@ -127,6 +127,19 @@ def of_held(read: Read, *, size: int, name: str) -> dict[str, Value]:
     return _told(found)
 
 
+def of_open(files: Iterable[tuple[bytes, int, int]]) -> dict[str, Value]:
+    """Describe the model in files of a folder that are open.
+
+    Args:
+        files: raw path relative to the folder, bytes, and descriptor of each.
+    """
+    return _describe([_opened(*file) for file in files])
+
+
+def _opened(path: bytes, size: int, descriptor: int) -> _File:
+    return _File(paths.spell(path), size, lambda: os.dup(descriptor))
+
+
 def _single(target: str | os.PathLike[str], name: str, size: int) -> _File:
     def open_() -> int:
         return opening.open_file(os.fspath(target), name=name, follow=True)
