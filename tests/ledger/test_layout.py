@@ -44,6 +44,12 @@ def test_the_paths_of_tables_and_keys_read_back(digest: str) -> None:
     assert layout.parse_key(layout.key(digest)) == digest
 
 
+@given(ids, ids, st.integers(0, 9_999_999))
+def test_the_path_of_a_rank_reads_back(run: str, writer: str, number: int) -> None:
+    path = layout.rank(run, writer, number)
+    assert layout.parse_rank(path) == (run, writer, number)
+
+
 @given(ids, ids)
 def test_the_path_of_a_spool_reads_back(run: str, writer: str) -> None:
     assert layout.parse_spool(layout.spool(run, writer)) == (run, writer)
@@ -74,5 +80,6 @@ def test_other_spellings_are_nothing(path: str) -> None:
         layout.parse_table,
         layout.parse_key,
         layout.parse_spool,
+        layout.parse_rank,
     ):
         assert parse(path) is None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from provenance.encoding import orders
 from provenance.model.statements import (
     ArtifactRecorded,
     Gap,
@@ -62,6 +63,7 @@ class Graph:
         gaps: all gaps.
         opaque: by digest, the types of statements that this version cannot read.
         names: by digest, what it is called: by who recorded, made or used it.
+        earlier: by digest of a part of a data order, the digests of the part before.
     """
 
     artifacts: Mapping[str, Sequence[ArtifactRecorded]] = field(repr=False)
@@ -72,6 +74,7 @@ class Graph:
     gaps: Sequence[Gap] = field(repr=False)
     opaque: Mapping[str, Sequence[str]] = field(repr=False)
     names: Mapping[str, str] = field(repr=False)
+    earlier: Mapping[str, Sequence[str]] = field(factory=dict, repr=False)
 
     def name_of(self, digest: str) -> str:
         """Return what a digest is called, or its first digits when it has no name."""
@@ -97,6 +100,7 @@ def build(
     parts: defaultdict[tuple[str, Step], list[StepRecorded]] = defaultdict(list)
     gaps: list[Gap] = []
     opaque: defaultdict[str, list[str]] = defaultdict(list)
+    earlier: dict[str, tuple[str, ...]] = {}
     for ledger in ledgers:
         for statement in ledger:
             match statement.body if statement else None:
@@ -105,6 +109,8 @@ def build(
                     own = body.fingerprint.digest
                     for digest in _held(body, listed.get(own, body.files)):
                         holders[digest].append(own)
+                    if body.fingerprint.method == orders.METHOD:
+                        earlier[own] = _earlier(body)
                 case StepRecorded() as body:
                     parts[body.entry.run, body.step].append(body)
                     for product in body.products:
@@ -128,6 +134,7 @@ def build(
         gaps=tuple(gaps),
         opaque=dict(opaque),
         names=_names(artifacts, parts.values()),
+        earlier=earlier,
     )
 
 
@@ -144,6 +151,12 @@ def _names(
             made.setdefault(product.digest, product.name)
     recorded = {digest: found[0].name for digest, found in artifacts.items()}
     return {**used, **made, **recorded}
+
+
+def _earlier(body: ArtifactRecorded) -> tuple[str, ...]:
+    """Return the part of a data order that came before this one, if any did."""
+    previous = orders.header(body.values).previous
+    return () if previous is None else (previous,)
 
 
 def _held(body: ArtifactRecorded, files: Iterable[FileEntry]) -> set[str]:

@@ -45,6 +45,13 @@ class Way:
         return tuple(use for step in self.steps for use in step.uses)
 
     @property
+    def recorded_uses(self) -> tuple[Use, ...]:
+        """Those edges that were recorded, and not imported from another tracker."""
+        return tuple(
+            use for step in self.steps if not step.imported for use in step.uses
+        )
+
+    @property
     def roles(self) -> frozenset[str]:
         """All roles that something on the way played for a step."""
         return frozenset(use.role for use in self.uses)
@@ -59,6 +66,10 @@ def back(graph: Graph, starts: Iterable[str]) -> Way:
         digest = waiting.pop()
         if digest == EMPTY_FILE:
             continue  # whoever made an empty file, it was not necessarily this one
+        for earlier in graph.earlier.get(digest, ()):
+            if earlier not in seen:
+                seen[earlier] = None
+                waiting.append(earlier)
         for step in graph.producers.get(digest, ()):
             if id(step) in steps:
                 continue

@@ -449,7 +449,12 @@ def _file_holds(store: Store, tables: Reader, path: str, text: bytes) -> bool | 
     try:
         return any(text in entry.path for entry in tables.manifest(data))
     except FormatError:
+        pass  # it may be a table of batches, which holds numbers alone
+    try:
+        tables.order(data)
+    except FormatError:
         return None
+    return False
 
 
 # Changing.

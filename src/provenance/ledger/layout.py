@@ -21,6 +21,7 @@ _TABLE = re.compile(r"tables/([0-9a-f]{64})\.parquet")
 _SPOOL = re.compile(rf"spool/({_ID})-({_ID})\.jsonl")
 _BLOB = re.compile(r"blobs/([0-9a-f]{64})")
 _KEY = re.compile(r"keys/([0-9a-f]{64})\.pem")
+_RANK = re.compile(rf"runs/({_ID})/({_ID})/rank-([0-9]{{7}})\.json")
 
 
 def run(run_id: str) -> str:
@@ -68,6 +69,32 @@ def key(key_id: str) -> str:
 def spool(run_id: str, writer: str) -> str:
     """Return the path of a writer's spool, in a store on a local disk."""
     return f"{SPOOL}/{run_id}-{writer}.jsonl"
+
+
+def run_document(run_id: str) -> str:
+    """Return the path of the document of a run that several processes record."""
+    return f"{run(run_id)}/run.json"
+
+
+def slot(run_id: str, rank: int) -> str:
+    """Return the path under which one process of a launch takes its rank."""
+    return f"{run(run_id)}/ranks/{rank:07d}.json"
+
+
+def rank(run_id: str, writer: str, number: int) -> str:
+    """Return the path under which a writer says which rank it has."""
+    return f"{ledger(run_id, writer)}/rank-{number:07d}.json"
+
+
+def shared(run_id: str, name: str, *, done: bool) -> str:
+    """Return the path of what one rank reads for all, before and after it has."""
+    return f"{run(run_id)}/shared/{name}{'' if done else '.claim'}.json"
+
+
+def parse_rank(path: str) -> tuple[str, str, int] | None:
+    """Return run, writer and rank of the path of an announcement, or None."""
+    found = _RANK.fullmatch(path)
+    return (found[1], found[2], int(found[3])) if found else None
 
 
 def parse_segment(path: str) -> tuple[str, str, int] | None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from provenance.encoding import statements
 from provenance.errors import BusyError, FormatError, LedgerError
 from provenance.ledger import layout, spool
+from provenance.ledger.binding import bind
 from provenance.ledger.reader import read_run
-from provenance.ledger.writer import LedgerWriter, put_run_head
+from provenance.ledger.writer import LedgerWriter
 from provenance.model.statements import Gap, Head
 
 if TYPE_CHECKING:
@@ -68,13 +69,13 @@ def _recover_one(
         if not ledgers:
             return False  # it was killed before its first statement was safe
         _finish(writer, ledgers[0], _unusable(store, ledgers[0], run_id))
-        others = [
-            bound
-            for ledger in run.ledgers
-            if ledger.writer != writer_id and (bound := ledger.bound) is not None
-        ]
-        wanted = [*others, writer.bound(ledgers[0].begun.rank)]
-        put_run_head(store, run_id, wanted, around)
+        bind(
+            store,
+            run_id,
+            around,
+            own=writer.bound(ledgers[0].begun.rank),
+            ranks={ledger.writer: ledger.begun.rank for ledger in run.ledgers},
+        )
     finally:
         writer.close()
     return True

@@ -172,6 +172,19 @@ def lines(path: Path) -> list[bytes]:
     return [line for line in data.split(b"\n")[:-1] if line]
 
 
+def is_taken(path: Path) -> bool:
+    """Whether a writer that lives has this spool; true as well where nobody can tell.
+
+    It is not when there is none: it goes when its writer ends.
+    """
+    try:
+        fd, locked = _try_open(path, _FLAGS)
+    except (BusyError, OSError):
+        return path.exists()
+    os.close(fd)
+    return not locked
+
+
 def _check_own(fd: int) -> None:
     """Refuse what is not a file of its own: a spool is cut short and removed later.
 

@@ -274,21 +274,44 @@ def continuation(
     return row, statement
 
 
-def put_run_head(
-    store: Store, run: str, heads: Sequence[BoundHead], around: Surroundings
-) -> str:
-    """Bind the heads of all writers of a run; return the id of the run head."""
-    head = RunHead(
-        heads=tuple(sorted(heads, key=lambda bound: (bound.rank, bound.writer))),
-        run=run,
-        time=around.now(),
-    )
+def next_run_head(store: Store, run: str) -> int:
+    """Return the number of the next run head."""
     taken = [
         found[1]
         for path in store.list(layout.run(run))
         if (found := layout.parse_run_head(path))
     ]
-    number = max(taken, default=-1) + 1
+    return max(taken, default=-1) + 1
+
+
+def put_run_head(
+    store: Store,
+    run: str,
+    heads: Sequence[BoundHead],
+    around: Surroundings,
+    *,
+    number: int | None = None,
+) -> str:
+    """Bind the heads of all writers of a run; return the id of the run head.
+
+    Args:
+        store: where the run is recorded.
+        run: its id.
+        heads: the heads to bind.
+        around: signer and clock.
+        number: the number that was free before the heads were read.
+
+    Raises:
+        ConflictError: somebody else was faster; read the heads again.
+        StorageError: the store cannot be written.
+    """
+    head = RunHead(
+        heads=tuple(sorted(heads, key=lambda bound: (bound.rank, bound.writer))),
+        run=run,
+        time=around.now(),
+    )
+    if number is None:
+        number = next_run_head(store, run)
     path = layout.run_head(run, number, signed=around.signer is not None)
     payload, files = _signed(path, head, around.signer)
     for place, data in files:
