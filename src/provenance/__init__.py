@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from provenance.record.artifact import Artifact as Artifact
     from provenance.record.pipeline import step as step
     from provenance.record.session import Run as Run
-    from provenance.record.session import Step as Step
     from provenance.record.session import current as current
     from provenance.record.session import start as start
+    from provenance.record.step import Step as Step
 
 __all__ = [
     "Artifact",
@@ -42,7 +42,7 @@ _HOMES = {
     "Artifact": "provenance.record.artifact",
     "DataFacts": "provenance.model.data_facts",
     "Run": "provenance.record.session",
-    "Step": "provenance.record.session",
+    "Step": "provenance.record.step",
     "current": "provenance.record.session",
     "release": "provenance.bundle.build",
     "start": "provenance.record.session",

@@ -14,6 +14,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from provenance.errors import FormatError
+from provenance.fingerprint.code.modules import Looking
 from provenance.model.data_facts import DataFacts
 from provenance.record import given, plain
 from provenance.record.artifact import Artifact
@@ -200,9 +201,12 @@ def test_only_what_was_found_is_told() -> None:
 
 @pytest.mark.surroundings
 def test_loaded_modules_have_files() -> None:
-    found = given.loaded()
+    looking = Looking()
+    found = given.loaded(looking)
+    assert found is not None
     assert found["json"] == json.__file__
     assert "sys" not in found
+    assert given.loaded(looking) is None
 
 
 def test_a_place_does_not_follow_the_program_into_another_folder(

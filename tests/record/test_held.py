@@ -6,12 +6,15 @@ import gc
 import hashlib
 import json
 import os
+import resource
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from provenance.errors import ChangedError
-from provenance.fingerprint import files
+from provenance.fingerprint import files, tree
+from provenance.fingerprint.models import architecture
 from provenance.model import values
 from provenance.record import held
 
@@ -31,7 +34,7 @@ def weights(here: Path) -> Path:
 
 def _hold(path: Path) -> held.Held:
     found = held.hold(lambda: path)
-    assert found is not None
+    assert isinstance(found, held.Held)
     return found
 
 
@@ -50,7 +53,7 @@ def test_what_becomes_of_its_name_does_not_matter(weights: Path, how: str) -> No
         weights.with_name("new.bin").replace(weights)
     else:
         weights.with_name("link.bin").hardlink_to(weights)
-    assert found.read("weights.bin")[0].sha256 == ABC
+    assert found.read("weights.bin")[0].fingerprint.digest == ABC
 
 
 def test_a_name_that_changes_while_it_is_read_does_not_matter(
@@ -66,7 +69,7 @@ def test_a_name_that_changes_while_it_is_read_does_not_matter(
         return read(fd, size, offset)
 
     monkeypatch.setattr(files, "_read", rename)
-    assert found.read("weights.bin")[0].sha256 == ABC
+    assert found.read("weights.bin")[0].fingerprint.digest == ABC
     assert renamed
 
 
@@ -90,7 +93,7 @@ def test_a_link_to_a_file_is_that_file(weights: Path) -> None:
     link.symlink_to(weights)
     found = _hold(link)
     link.unlink()
-    assert found.read("latest")[0].sha256 == ABC
+    assert found.read("latest")[0].fingerprint.digest == ABC
 
 
 @pytest.mark.parametrize("content", [b"abcd", b"ab", b"xyz", b""])
@@ -103,8 +106,9 @@ def test_bytes_that_change_are_an_error(weights: Path, content: bytes) -> None:
 
 
 def test_what_is_no_file_is_not_held(here: Path) -> None:
-    os.mkfifo(here / "pipe")
-    for path in (here, here / "pipe", here / "nothing"):
+    (here / "folder").mkdir()
+    os.mkfifo(here / "folder" / "pipe")
+    for path in (here / "folder", here / "folder" / "pipe", here / "nothing"):
         assert held.hold(lambda path=path: path) is None  # type: ignore[misc]
 
 
@@ -114,7 +118,7 @@ def test_only_so_many_are_held_and_all_are_let_go(weights: Path) -> None:
     found = [held.hold(lambda: weights) for _ in range(held.MAX_HELD + 5)]
     assert found.count(None) == 5
     first = found[0]
-    assert first is not None
+    assert isinstance(first, held.Held)
     first.read("weights.bin")
     assert held.hold(lambda: weights) is not None
     del first
@@ -123,6 +127,133 @@ def test_only_so_many_are_held_and_all_are_let_go(weights: Path) -> None:
     assert None not in [held.hold(lambda: weights) for _ in range(held.MAX_HELD)]
     gc.collect()
     assert _lowest_free_descriptor() == lowest
+
+
+@pytest.fixture
+def folder(here: Path) -> Path:
+    """A checkpoint as frameworks write it: a folder with folders in it."""
+    path = here / "checkpoint-10"
+    (path / "state").mkdir(parents=True)
+    (path / "model.safetensors").write_bytes(_safetensors())
+    (path / "config.json").write_text('{"model_type": "tiny"}')
+    (path / "state" / "rank-0.bin").write_bytes(b"abc")
+    (path / "latest").symlink_to("config.json")
+    return path
+
+
+class TestFolders:
+    """All files of a folder are held, or it is read later by its path."""
+
+    @pytest.mark.parametrize("how", ["deleted", "renamed", "emptied"])
+    def test_a_folder_is_what_it_was_when_it_was_handed_over(
+        self, folder: Path, how: str
+    ) -> None:
+        expected, about = tree.path(folder), architecture.of_files(folder)
+        found = held.hold(lambda: folder)
+        assert found is not None
+        if how == "deleted":
+            shutil.rmtree(folder)
+        elif how == "renamed":
+            folder.rename(folder.with_name("old"))
+        else:
+            (folder / "state" / "rank-0.bin").unlink()
+            (folder / "another").write_bytes(b"later")
+        assert found.read("checkpoint-10") == (expected, about)
+        assert about["model_type"] == "tiny"
+
+    def test_one_file_that_changes_is_an_error_that_names_it(
+        self, folder: Path
+    ) -> None:
+        found = held.hold(lambda: folder)
+        assert found is not None
+        (folder / "state" / "rank-0.bin").write_bytes(b"longer than before")
+        with pytest.raises(ChangedError, match=r"checkpoint-10/state/rank-0\.bin"):
+            found.read("checkpoint-10")
+        assert not held._open
+
+    def test_one_with_more_files_than_may_be_held_is_not_held_at_all(
+        self, folder: Path
+    ) -> None:
+        for number in range(held.MAX_HELD - 4):
+            (folder / f"{number}.bin").write_bytes(b"x")
+        found = held.hold(lambda: folder)
+        assert isinstance(found, held.HeldFolder)
+        assert held.hold(lambda: folder / "config.json") is None
+        del found
+        gc.collect()
+        (folder / "one more.bin").write_bytes(b"x")
+        assert held.hold(lambda: folder) is None
+        assert not held._open
+
+    def test_what_cannot_be_opened_lets_go_of_the_rest(self, folder: Path) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest = _lowest_free_descriptor()
+        # Room for two of the four files, and for what the listing takes meanwhile.
+        limit = lowest + 3 + held.SPARE
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+        try:
+            assert held.hold(lambda: folder) is None
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        gc.collect()
+        assert _lowest_free_descriptor() == lowest
+        assert not held._open
+
+    def test_checkpoints_that_are_rotated_away_are_recorded_exactly(
+        self, here: Path, start: Callable[..., Run], record: Callable[..., Any]
+    ) -> None:
+        """As trainers do it: the last one is deleted when the next one is there."""
+        expected: dict[str, str] = {}
+        with start() as run, run.step("train") as step:
+            for number in range(6):
+                path = here / f"checkpoint-{number}"
+                path.mkdir()
+                for part in range(8):
+                    (path / f"{part}.bin").write_bytes(os.urandom(2**16))
+                expected[path.name] = tree.path(path).fingerprint.digest
+                step.checkpoint(path, step=number)
+                shutil.rmtree(path)
+        found = record()
+        assert found.gaps == []
+        for name, digest in expected.items():
+            assert found.artifacts[name].fingerprint.digest == digest
+            assert len(found.artifacts[name].files) == 8
+
+
+def test_a_checkpoint_that_was_found_may_be_rotated_away_as_well(
+    here: Path, start: Callable[..., Run], record: Callable[..., Any]
+) -> None:
+    """Trainers that go on from one delete it as soon as they have made enough."""
+    path = here / "checkpoint-1"
+    path.mkdir()
+    (path / "weights.bin").write_bytes(b"abc")
+    expected = tree.path(path).fingerprint.digest
+    (here / "large.bin").write_bytes(bytes(2**25))
+    with start() as run:
+        run.file(here / "large.bin")  # something to be busy with
+        resumed = run.content("checkpoint", path, None, {"step": 1})
+        shutil.rmtree(path)
+        run.step("train", uses=[(resumed, "resumed-checkpoint")]).__enter__()
+    found = record()
+    assert found.gaps == []
+    assert found.artifacts["checkpoint-1"].fingerprint.digest == expected
+    assert values.to(found.artifacts["checkpoint-1"].facts)["step"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_does_not_keep_the_room_of_deleted_files(
+    weights: Path,
+) -> None:
+    found = _hold(weights)
+    child = os.fork()
+    if not child:
+        try:
+            os.fstat(found.descriptor)
+        except OSError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert found.read("weights.bin")[0].fingerprint.digest == ABC
 
 
 def _lowest_free_descriptor() -> int:
@@ -143,7 +274,7 @@ def test_the_model_in_it_is_seen_without_its_name(here: Path) -> None:
     found = _hold(path)
     path.unlink()
     digests, seen = found.read("model.safetensors")
-    assert digests.sha256 == hashlib.sha256(_safetensors()).hexdigest()
+    assert digests.fingerprint.digest == hashlib.sha256(_safetensors()).hexdigest()
     about: Any = seen
     assert about["weights"]["model.safetensors"]["parameters"] == 6
 

@@ -16,8 +16,8 @@ import provenance
 from provenance.errors import RecordingError, UsageError
 from provenance.model import values
 from provenance.record.artifact import Artifact
-from provenance.record.pipeline import Unrecorded, step
-from provenance.record.session import Step
+from provenance.record.pipeline import step
+from provenance.record.step import Step, Unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -476,9 +476,28 @@ class TestWithoutARun:
         assert [one.name for one in made][1:3] == ["five", "m"]
         lost.produce(artifact, lambda _: "", at=None)
         assert artifact.digest is None
+        lost.log({"train/loss": 0.5}, step=1, lr=0.1)
+        lost.find(loader={})
+        served = lost.consume([[1], [2]], ids=lambda batch: batch, name="served")
+        assert (list(served), len(served)) == ([[1], [2]], 2)
+        order = lost.order(identity="index")
+        order.add([1, 2], tokens=3, epoch=1, step=5)
+        assert not order.is_open
         assert repr(lost) == "<step train 'train', not recorded>"
         tried = {"use", "dataset", "checkpoint", "model", "file", "samples", "produce"}
+        tried |= {"log", "find", "consume", "order"}
         assert {name for name in dir(Step) if name[0] != "_"} <= tried
+
+    def test_a_recording_that_is_switched_off_takes_everything_too(
+        self, start: Start, corpus: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PROVENANCE", "off")
+        with start() as run, run.step("train", uses=[run.dataset(corpus)]) as train:
+            for number, _ in enumerate(train.consume([[1], [2]], ids=list)):
+                train.log(loss=0.5, step=number)
+            train.order(identity="index").add([1, 2])
+            assert train.checkpoint(corpus).digest is None
+        assert not (corpus.parent / "store").exists()
 
     def test_what_it_made_is_a_gap_in_a_later_run(
         self, start: Start, record: Read, corpus: Path

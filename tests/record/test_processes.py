@@ -7,44 +7,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from provenance.ledger.recover import WHY
+from training_scripts import Scripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from provenance.record.session import Run
-
-
-class Scripts:
-    """Runs training scripts in processes of their own."""
-
-    def __init__(self, here: Path, key_file: Path) -> None:
-        self._here = here
-        self._environ = {**os.environ, "PROVENANCE_KEY": str(key_file)}
-
-    def begin(self, body: str) -> subprocess.Popen[str]:
-        script = self._here / "script.py"
-        script.write_text("import provenance\n" + textwrap.dedent(body))
-        return subprocess.Popen(
-            [sys.executable, "-W", "ignore::DeprecationWarning", str(script)],
-            cwd=self._here,
-            env=self._environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, body: str) -> subprocess.CompletedProcess[str]:
-        with self.begin(body) as process:
-            out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @pytest.fixture

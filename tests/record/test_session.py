@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import operator
 import os
+import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -245,7 +248,7 @@ class TestGaps:
 
     @pytest.mark.parametrize(
         ("path", "name"),
-        [(None, "?"), (5, "?"), ("a\0b", r"a\0b"), ("x" * 5_000, "x" * 4_096)],
+        [(None, "NoneType"), (5, "int"), ("a\0b", r"a\0b"), ("x" * 5_000, "x" * 4_096)],
     )
     def test_what_is_no_path(
         self, start: Start, record: Callable[..., Any], path: Any, name: str
@@ -602,7 +605,7 @@ class TestAStoreThatFails:
                 assert step.checkpoint(here / "file").digest is None
         assert caplog.text.count("NOTHING of this run is recorded") == 1
 
-    @pytest.mark.parametrize("store", [None, 5, "", "no-such-scheme://x"])
+    @pytest.mark.parametrize("store", [5, "", "no-such-scheme://x"])
     def test_what_is_no_store_does_not_stop_the_training(
         self, start: Start, caplog: pytest.LogCaptureFixture, store: Any
     ) -> None:
@@ -947,3 +950,31 @@ def test_the_old_package_of_the_same_name_is_pointed_out(
     start().end()
     journal._has_namesake.cache_clear()
     assert "'provenance' is installed" in caplog.text
+
+
+class TestWhatHoldsThem:
+    """A model or a setting may hold a run, a step or an artifact, and be copied."""
+
+    def test_a_copy_is_the_thing_itself(self, start: Start, corpus: Path) -> None:
+        with start() as run, run.step("train") as train:
+            held = [run, train, run.dataset(corpus)]
+            assert all(map(operator.is_, copy.deepcopy(held), held))
+            assert all(copy.copy(one) is one for one in held)
+
+    def test_in_another_process_they_keep_nothing(
+        self, start: Start, corpus: Path, record: Callable[..., Any]
+    ) -> None:
+        with start() as run, run.step("train") as train:
+            data = run.dataset(corpus)
+            assert data.digest
+            sent = pickle.loads(pickle.dumps([run, train, data]))  # noqa: S301 (ours)
+            there, step, artifact = sent
+            assert (artifact.digest, artifact.run) == (data.digest, run.id)
+            assert (there.name, there.is_open) == (run.name, False)
+            assert provenance.current() is run
+            step.log(loss=0.5)
+            assert there.dataset(corpus).digest is None
+            assert step.checkpoint(corpus).digest is None
+        found = record()
+        assert found.gaps == []
+        assert [one.kind for one in found.artifacts.values()].count("checkpoint") == 0

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provenance.encoding import fingerprints, secrets
+from provenance.encoding import fingerprints, orders, secrets
 from provenance.errors import FileError
 from provenance.fingerprint import cards, files, opening, reading, tree, watch
 from provenance.fingerprint.machine import (
@@ -24,6 +24,7 @@ from provenance.model import values as value_lists
 from provenance.model.data_facts import RecordedFile
 from provenance.model.fingerprint import FileEntry
 from provenance.record import given, hiding
+from provenance.record import sharing as sharing_of
 from provenance.record.code import Code
 from provenance.record.watching import Watching
 from provenance.tables import write
@@ -31,12 +32,15 @@ from provenance.tables import write
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from provenance.fingerprint.objects import Rows
     from provenance.fingerprint.tree import Scan
     from provenance.model.data_facts import DataFacts
+    from provenance.model.orders import Batch, Header
     from provenance.model.values import Scalar, Value
     from provenance.record.given import Began, State
-    from provenance.record.held import Held
+    from provenance.record.held import Held, HeldFolder
     from provenance.record.journal import Journal
+    from provenance.record.sharing import Elsewhere
 
 MAX_TABLE = 64 * 2**20
 """Bytes of a table that is taken as it is."""
@@ -89,8 +93,11 @@ class Capture:
         *,
         told: tuple[DataFacts, Mapping[str, Path]] | None = None,
         state: State | None = None,
-    ) -> str:
+        found: bool = False,
+    ) -> str | Elsewhere:
         """Record a file or a folder, and what it says about itself.
+
+        What was found, and is not made here, is read by one rank for all.
 
         Args:
             kind: what it is.
@@ -99,11 +106,36 @@ class Capture:
             facts: what else the script says about it.
             told: facts about data, and where the files lie that they name.
             state: how it looked when it was handed over.
+            found: whether it was there before the run.
         """
         seen = watch.look(place) if kind in _WATCHED else None
+        stated = (self._about(*told) if told else {}) | dict(facts)
+        sharing = self._journal.sharing
+        thing = (
+            sharing_of.thing(kind, name, place, seen, stated)
+            if sharing is not None and seen is not None and found
+            else None
+        )
+
+        def read() -> str:
+            return self._content(kind, name, place, stated, seen=seen, state=state)
+
+        if sharing is None or thing is None:
+            return read()
+        return sharing.once(thing, read)
+
+    def _content(
+        self,
+        kind: str,
+        name: str,
+        place: Path,
+        stated: Mapping[str, Value],
+        *,
+        seen: watch.Seen | None,
+        state: State | None,
+    ) -> str:
         found = tree.path(place)
-        stated = self._about(*told) if told else {}
-        stated |= dict(facts) | given.found(
+        stated = dict(stated) | given.found(
             cards=cards.read(place) if kind in _CARDED else None,
             architecture=_architecture(place, found) if kind in _MODELS else None,
         )
@@ -113,12 +145,38 @@ class Capture:
             kind, name, found.fingerprint, entries=found.entries, facts=stated
         )
 
-    def held(self, kind: str, name: str, file: Held, facts: Mapping[str, Value]) -> str:
-        """Record a file that is held open."""
-        digests, built = file.read(name)
-        fingerprint = fingerprints.file(size=digests.size, sha256=digests.sha256)
+    def held(
+        self,
+        kind: str,
+        name: str,
+        held: Held | HeldFolder,
+        facts: Mapping[str, Value],
+    ) -> str:
+        """Record a file, or a folder of files, that is held open."""
+        found, built = held.read(name)
         told = dict(facts) | given.found(architecture=built)
-        return self._journal.artifact(kind, name, fingerprint, facts=told)
+        return self._journal.artifact(
+            kind, name, found.fingerprint, entries=found.entries, facts=told
+        )
+
+    def rows(
+        self,
+        name: str,
+        rows: Rows,
+        facts: Mapping[str, Value],
+        *,
+        told: tuple[DataFacts, Mapping[str, Path]] | None = None,
+    ) -> str:
+        """Record a dataset that is an object with rows, and what it knows of itself."""
+        read = rows.read()
+        found: dict[str, Value] = {
+            **rows.facts,
+            "columns": [dict(column) for column in read.columns],
+            "rows": read.fingerprint.count,
+        }
+        stated = self._about(*told) if told else {}
+        stated |= dict(facts) | given.found(table=found)
+        return self._journal.artifact("dataset", name, read.fingerprint, facts=stated)
 
     def config(
         self,
@@ -134,11 +192,21 @@ class Capture:
         told = dict(facts) | given.found(file=dict(about))
         return self._journal.values("config", name, values, told)
 
-    def table(self, name: str, rows: Sequence[Mapping[str, Scalar]] | Path) -> str:
+    def table(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, Scalar]] | Path,
+        **about: Mapping[str, Value],
+    ) -> str:
         """Record a table, and keep it.
 
         Rows are kept without the secrets in their texts. A file is kept as it is: its
         bytes are what its digest says.
+
+        Args:
+            name: what it is called.
+            rows: what it holds, or the file that holds it.
+            about: facts that tell readers what kind of table it is.
         """
         cut = 0
         if isinstance(rows, Path):
@@ -147,8 +215,33 @@ class Capture:
             told, cut = _without_secrets(rows)
             data = write.samples(told)
         fingerprint = fingerprints.file(size=len(data), sha256=self._journal.keep(data))
-        facts = given.found(cut=cut)
+        facts = given.found(cut=cut, **{key: dict(about[key]) for key in about})
         return self._journal.artifact("table", name, fingerprint, facts=facts)
+
+    def order(
+        self,
+        name: str,
+        header: Header,
+        batches: Sequence[Batch],
+        found: Mapping[str, Value],
+    ) -> str:
+        """Record one part of a data order, and keep its table."""
+        values = orders.spell(header)
+        counted = [batch.tokens for batch in batches if batch.tokens is not None]
+        told: dict[str, Value] = {
+            **found,
+            "first": list(batches[0].place),
+            "last": list(batches[-1].place),
+            "tokens": sum(counted) if len(counted) == len(batches) else None,
+        }
+        return self._journal.artifact(
+            "order",
+            name,
+            orders.fingerprint(values, batches),
+            manifest=self._journal.keep_table(write.order(batches)),
+            values=values,
+            facts=given.found(**told),
+        )
 
     def _about(self, told: DataFacts, places: Mapping[str, Path]) -> dict[str, Value]:
         """Return facts about data, with digests for the files that they name."""

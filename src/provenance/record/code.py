@@ -119,6 +119,15 @@ class Code:
             )
         self._beside(CELLS, self._cells, cells=len(self._cells))
 
+    def holds_file(self, path: str) -> bool:
+        """Whether a file, named by where it really lies, is recorded as code."""
+        real = Path(path)
+        return any(
+            real.is_relative_to(top)
+            and os.fsencode(real.relative_to(top).as_posix()) in known
+            for top, known in self._trees.items()
+        )
+
     def _look_for_key(self, found: Source) -> None:
         """Say that the private key lies where everybody will get it with the code."""
         if self._journal.key is None:

@@ -24,7 +24,7 @@ from attrs import field, frozen
 
 from provenance.errors import FormatError
 from provenance.fingerprint import config as configs
-from provenance.fingerprint.code import modules
+from provenance.fingerprint import objects
 from provenance.fingerprint.machine.randomness import randomness
 from provenance.fingerprint.models import architecture as built
 from provenance.model.data_facts import DataFacts
@@ -37,6 +37,7 @@ from provenance.record.artifact import Artifact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from provenance.fingerprint.code.modules import Looking
     from provenance.model.values import Scalar, Value
 
 _Taken = TypeVar("_Taken")
@@ -122,14 +123,27 @@ def metrics(given: Mapping[str, object]) -> Callable[[], measures.Described]:
     return _now(lambda: measures.described(plain.plain(given)))
 
 
+def rows(given: object) -> tuple[str, Callable[[], objects.Rows]]:
+    """Take rows as they are now, and what they are called; call for them once.
+
+    They may be large: whoever has called for them is the last who holds them.
+    """
+    try:
+        found = objects.take(given)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (a caller's object, maybe)
+        # Not its traceback, in whose frames the rows would stay.
+        return type(given).__qualname__, _fail(error.with_traceback(None))
+    return found.name, [found].pop
+
+
 def architecture(model: object) -> Callable[[], Value]:
     """Take apart how a model is built, as it is now."""
     return _now(lambda: built.of_object(model))
 
 
-def loaded() -> dict[str, str]:
-    """Take the files of the modules that are loaded now."""
-    return modules.snapshot(sys.modules)
+def loaded(looking: Looking) -> dict[str, str] | None:
+    """Take the files of the modules that are loaded now, unless they are known."""
+    return looking.files if looking.look(sys.modules) else None
 
 
 def config_file(

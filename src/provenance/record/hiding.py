@@ -13,6 +13,7 @@ later. Without a key there is no such place: the values stay hidden for good.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from provenance.encoding import commitments, secrets
@@ -37,6 +38,7 @@ class Hider:
         run: id of the run.
         key: the file of the key that signs; None when there is none.
         entropy: returns that many random bytes.
+        shared: whether another process of the run may have made its secret.
 
     Attributes:
         trouble: why what was hidden can never be disclosed; None when it can, or
@@ -44,12 +46,18 @@ class Hider:
     """
 
     def __init__(
-        self, *, run: str, key: Path | None, entropy: Callable[[int], bytes]
+        self,
+        *,
+        run: str,
+        key: Path | None,
+        entropy: Callable[[int], bytes],
+        shared: bool = False,
     ) -> None:
         self.trouble: str | None = None
         self._run = run
         self._key = key
         self._entropy = entropy
+        self._shared = shared
         self._secret: bytes | None = None
 
     def hide(
@@ -83,6 +91,9 @@ class Hider:
         try:
             return run_secrets.create(self._key, self._run, self._entropy)
         except KeyFileError as error:
+            if self._shared:
+                with suppress(KeyFileError):
+                    return run_secrets.read(self._key, self._run)
             self.trouble = f"the secret that would open them cannot be kept: {error}"
             return self._entropy(SECRET_BYTES)
 

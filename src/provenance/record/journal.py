@@ -11,13 +11,14 @@ from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from provenance.encoding import fingerprints, statements
 from provenance.errors import KeyFileError, ProvenanceError
-from provenance.ledger import layout, recover
+from provenance.ledger import launches, layout, recover
+from provenance.ledger.binding import bind
 from provenance.ledger.surroundings import Surroundings, of_system, tool
-from provenance.ledger.writer import LedgerWriter, put_run_head
+from provenance.ledger.writer import LedgerWriter
 from provenance.model import values as value_lists
 from provenance.model.statements import (
     GAP_SUBJECTS,
@@ -35,6 +36,8 @@ from provenance.model.statements import (
 from provenance.model.text import MAX_TEXT
 from provenance.record.capture import Capture
 from provenance.record.hiding import Hider, words
+from provenance.record.launch import ALONE, Place
+from provenance.record.sharing import Sharing
 from provenance.signing import keys
 from provenance.storage.open import open_store
 from provenance.tables import write
@@ -46,7 +49,9 @@ if TYPE_CHECKING:
 
     from provenance.model.fingerprint import FileEntry, Fingerprint
     from provenance.model.values import Value
+    from provenance.record.artifact import Artifact
     from provenance.record.given import Began
+    from provenance.record.recorder import Work
 
 NAMESAKE = (
     "the distribution 'provenance' is installed, and its files lie in the same folder "
@@ -61,23 +66,29 @@ class Options:
 
     Attributes:
         name: what the run is called.
-        run: its id.
+        run: its id; None where the store decides over it.
         started: when it began, as the format spells it.
         store: where the record goes.
         key: a private key file; None looks in the usual places.
         began: what was so when the run began.
         strict: refuse a key that cannot be used, instead of going on unsigned.
         recheck: read all data once more at the end.
+        place: which process of the run this is.
+        begun: is told which run it is.
+        ask: hands an event to the recorder of the run.
     """
 
     name: str
-    run: str
+    run: str | None
     started: str
     store: str | Path
     key: str | Path | None
     began: Began
     strict: bool
     recheck: bool
+    place: Place = ALONE
+    begun: Callable[[RunDocument], None] = field(default=lambda _: None)
+    ask: Callable[[str, str, Work, Artifact], None] = field(default=lambda *_: None)
 
 
 class Journal:
@@ -85,13 +96,16 @@ class Journal:
 
     Attributes:
         capture: what the recorder finds out by itself.
+        sharing: what the ranks of a launch read for one another; None for a single one.
         key: the file of the key that signs, if there is one.
+        head: id of the run head, once it is closed.
 
     Raises:
         ProvenanceError: the store cannot be written.
     """
 
     def __init__(self, options: Options, log: Callable[[str], None]) -> None:
+        self.head: str | None = None
         self._store = open_store(options.store, create=True)
         around, trouble = _surroundings(options)
         self._around = around
@@ -104,14 +118,36 @@ class Journal:
             if around.signer is not None
             else None
         )
-        self._hider = Hider(run=options.run, key=self.key, entropy=around.entropy)
-        self.capture = Capture(self, options.began)
-        self._recover(log)
-        self._writer = LedgerWriter(
-            self._store, run=options.run, writer=around.new_id(), around=around
+        writer = around.new_id()
+        document = self._find_run(options, writer)
+        options.begun(document)
+        self._hider = Hider(
+            run=document.run,
+            key=self.key,
+            entropy=around.entropy,
+            shared=options.place.is_shared,
         )
+        self.capture = Capture(self, options.began)
+        self._rank = options.place.launch.rank
+        if not self._rank:  # once is enough
+            self._recover(log)
+        self._writer = LedgerWriter(
+            self._store, run=document.run, writer=writer, around=around
+        )
+        self.sharing: Sharing | None = None
+        if options.place.launch.key is not None:
+            self.sharing = Sharing(
+                self._store,
+                run=document.run,
+                writer=writer,
+                safe=self._writer.cut,
+                ask=options.ask,
+                report=self.report,
+                strict=options.strict,
+                signer=around.signer,
+            )
         try:
-            self._begin(options, trouble)
+            self._begin(document, options.place, trouble)
         except BaseException:
             self._writer.close()
             raise
@@ -120,16 +156,47 @@ class Journal:
         if _has_namesake():
             log(NAMESAKE)
 
-    def _begin(self, options: Options, trouble: KeyFileError | None) -> None:
-        document = RunDocument(
-            name=_words(options.name), run=options.run, started=options.started
+    def _find_run(self, options: Options, writer: str) -> RunDocument:
+        """Find out which run this process records, and say which rank it has."""
+        place, launch = options.place, options.place.launch
+        name = _words(options.name)
+        document = place.joined
+        if document is None and launch.key is not None:
+
+            def proposal(attempt: int) -> RunDocument:
+                run = launch.run(name, place.number, attempt)
+                return RunDocument(name=name, run=run, started=options.started)
+
+            document = launches.claim(
+                self._store,
+                proposal,
+                rank=launch.rank,
+                writer=writer,
+                since=place.since,
+            )
+        if document is None:
+            run = options.run or self._around.new_id()
+            return RunDocument(name=name, run=run, started=options.started)
+        launches.announce(
+            self._store, document.run, writer, rank=launch.rank, ranks=launch.ranks
         )
+        return document
+
+    def _begin(
+        self, document: RunDocument, place: Place, trouble: KeyFileError | None
+    ) -> None:
         self._document = statements.run_digest(document)
         self._writer.append(
             lambda entry: RunBegun(
-                document=document, entry=entry, rank=0, ranks=1, tool=tool()
+                document=document,
+                entry=entry,
+                rank=place.launch.rank,
+                ranks=place.launch.ranks,
+                tool=tool(),
             )
         )
+        for one in place.troubles:
+            self.report("ledger", "launch", one)
         if trouble is not None:
             self.gap("ledger", "signature", str(trouble))
         # A run that is killed at once leaves at least a trace.
@@ -236,6 +303,8 @@ class Journal:
 
     def end(self, outcome: str) -> None:
         """Look for what changed meanwhile, and record the end of the run."""
+        if self.sharing is not None:
+            self.sharing.settle()
         self.capture.watching.check(full=self._recheck)
         if self._hider.trouble:
             self.gap("ledger", "hidden values", self._hider.trouble)
@@ -250,11 +319,11 @@ class Journal:
         self._writer.sync()
 
     def close(self) -> None:
-        """Cut the last segment and head, and bind them into a run head."""
+        """Cut the last segment and head, and bind those of all writers."""
         try:
             self._writer.cut()
-            bound = [self._writer.bound(0)]
-            put_run_head(self._store, self.run, bound, self._around)
+            own = self._writer.bound(self._rank)
+            self.head = bind(self._store, self.run, self._around, own=own)
         finally:
             self._writer.close()
 
@@ -274,15 +343,25 @@ class Journal:
         found: Fingerprint,
         *,
         entries: Sequence[FileEntry] = (),
+        manifest: Manifest | None = None,
         values: value_lists.Values = (),
         facts: Mapping[str, Value],
     ) -> str:
-        """Record an artifact whose fingerprint is known; return its digest."""
+        """Record an artifact whose fingerprint is known; return its digest.
+
+        Args:
+            kind: what it is.
+            name: what it is called.
+            found: its fingerprint.
+            entries: its files, which go into a table when there are many.
+            manifest: its table, where that is kept already.
+            values: what it holds.
+            facts: what is known about it.
+        """
         listed = self._listed(dict(facts))
         called = _name(name)
-        manifest = None
         if statements.needs_manifest(entries):
-            manifest = self._put_manifest(entries)
+            manifest = self.keep_table(write.manifest(entries))
             entries = ()
         self._writer.append(
             lambda entry: ArtifactRecorded(
@@ -302,8 +381,8 @@ class Journal:
         """Spell a value for a statement: nothing that is secret is told."""
         return self._hider.hide(value_lists.of(value))
 
-    def _put_manifest(self, entries: Sequence[FileEntry]) -> Manifest:
-        data = write.manifest(entries)
+    def keep_table(self, data: bytes) -> Manifest:
+        """Keep a table of files or batches in the store, and return where it is."""
         sha256 = hashlib.sha256(data).hexdigest()
         self._store.put_new(layout.table(sha256), data)
         return Manifest(bytes=len(data), sha256=sha256)

@@ -28,7 +28,8 @@ from provenance.model.statements import ROLES, STEP_KINDS
 from provenance.record import given
 from provenance.record.artifact import Artifact
 from provenance.record.log import logger
-from provenance.record.session import Step, current
+from provenance.record.session import current
+from provenance.record.step import Step, Unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -324,47 +325,3 @@ def _is_artifact(value: Any) -> bool:
             return True
         case _:
             return False
-
-
-class Unrecorded(Step):
-    """The step of a call outside of any run: it takes everything, and keeps nothing.
-
-    What it hands back are artifacts without a digest, as for things that could not be
-    recorded.
-    """
-
-    def __init__(self, kind: str, name: str) -> None:
-        self.kind = kind
-        self.name = name
-
-    def samples(self, name: str, rows: object) -> Artifact:  # noqa: ARG002 (unread)
-        """Take a table."""
-        return self._lost("table", name)
-
-    def _use(self, given_ones: Iterable[object]) -> None:
-        """Take what is used."""
-
-    def _content(
-        self,
-        kind: str,
-        path: Any,
-        name: str | None,
-        *_: object,
-        **__: object,
-    ) -> Artifact:
-        return self._lost(kind, name or given.place(path)[0])
-
-    def _lost(self, kind: str, name: str) -> Artifact:
-        artifact = Artifact(kind=kind, name=name, run="")
-        artifact.resolve(None)
-        return artifact
-
-    def produce(self, artifact: Artifact, *_: object, **__: object) -> None:
-        """Take what was produced."""
-        artifact.resolve(None)
-
-    def __exit__(self, *_: object) -> None:
-        """End nothing."""
-
-    def __repr__(self) -> str:
-        return f"<step {self.kind} {self.name!r}, not recorded>"

@@ -41,6 +41,8 @@ def default(step_kind: str, artifact_kind: str) -> str:
     """Return the role that an artifact of this kind has in most steps of this kind."""
     if artifact_kind in _SAME:
         return artifact_kind
+    if artifact_kind == "order":
+        return "data-order"
     if artifact_kind == "dataset":
         return _DATA.get(step_kind, "input")
     if (step_kind, artifact_kind) == ("train", "checkpoint"):

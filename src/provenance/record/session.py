@@ -1,4 +1,4 @@
-"""Runs and steps: the recording API.
+"""Runs: where the recording API begins.
 
 Every call hands an event to the recorder and returns. What cannot be recorded leaves
 a gap in the record and a line in the log, never an exception, unless the run is
@@ -24,20 +24,20 @@ import secrets
 import sys
 import threading
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 from provenance.errors import FormatError, RecordingError
+from provenance.fingerprint.code.modules import Looking
 from provenance.fingerprint.machine.randomness import randomness
-from provenance.model.statements import FOUND, Product, Use
-from provenance.model.statements import Step as StepRecord
-from provenance.model.text import spell_time
-from provenance.record import given, held, roles
-from provenance.record.artifact import Artifact
+from provenance.model.statements import FOUND
+from provenance.record import given, held, launch
+from provenance.record.artifact import Artifact, RunId
 from provenance.record.cells import Cells
 from provenance.record.log import logger
-from provenance.record.recorder import Recorder
+from provenance.record.off import Off, switched_off
+from provenance.record.recorder import Recorder, Work
+from provenance.record.step import Step, now, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,20 +45,25 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from provenance.model.data_facts import DataFacts
+    from provenance.model.statements import RunDocument
     from provenance.model.values import Value
+    from provenance.record.artifact import Later
+    from provenance.record.consumed import Orders
     from provenance.record.journal import Journal
+    from provenance.record.series import Series
 
 
 DEFAULT_STORE = "provenance-store"
 
 _open_runs: list[Run] = []
-_open_runs_lock = threading.Lock()
+# A signal handler may end a run in the middle of another call of its own thread.
+_open_runs_lock = threading.RLock()
 
 
 def start(
     name: str | None = None,
     *,
-    store: str | PathLike[str] = DEFAULT_STORE,
+    store: str | PathLike[str] | None = None,
     key: str | PathLike[str] | None = None,
     code: str | PathLike[str] | None = None,
     strict: bool = False,
@@ -66,11 +71,13 @@ def start(
 ) -> Run:
     """Start recording a run. Use it in a `with` statement, or call `end` at the end.
 
-    Source code, environment and command line are recorded by themselves.
+    Source code, environment and command line are recorded by themselves. The
+    processes of one launch, as of torchrun, MPI or SLURM, record one run together.
 
     Args:
         name: what the run is called; the name of the script if not given.
         store: the folder, or fsspec URL, that holds the record; made when needed.
+            `PROVENANCE_STORE` if not given, otherwise `provenance-store`.
         key: a private key file; otherwise `PROVENANCE_KEY` or the key in the user's
             configuration folder. Without any, the record is unsigned and says so.
         code: a file or folder of the code that runs; the git work tree around it is
@@ -84,7 +91,8 @@ def start(
     """
     script = _script()
     run = Run(
-        name or (script.stem if script else "run"),
+        name,
+        script.stem if script else "run",
         store=store,
         key=key,
         strict=strict,
@@ -110,53 +118,117 @@ class Run:
 
     Attributes:
         name: what it is called.
-        id: 128 random bits, as hex.
+        started: when it began here, as the format spells it.
+        rank: which process of its launch this is, from 0.
+        ranks: how many processes there are.
+        head: id of the run head once it has ended; None where there is none.
     """
 
     def __init__(
         self,
-        name: str,
+        name: str | None,
+        otherwise: str,
         *,
-        store: str | PathLike[str],
+        store: str | PathLike[str] | None,
         key: str | PathLike[str] | None,
         strict: bool,
         recheck: bool,
+        off: bool = False,
     ) -> None:
-        self.name = name
-        self.id = secrets.token_hex(16)
-        started = _now()
-        began = given.began()
-        location = given.store(store)
-        key_file = None if key is None else given.place(key)[1]
+        self.started = now()
+        self.head: str | None = None
+        self._afterwards: list[Callable[[Run], None]] = []
+        self._id = RunId()
+        self._document: RunDocument | None = None
+        self._opened = threading.Event()
+        self._location: Callable[[], str | Path] = str
+        if off or switched_off(os.environ):
+            self.name, self.rank, self.ranks = name or otherwise, 0, 1
+            self._id.settle(secrets.token_hex(16))
+            self._recorder: Recorder = Off()
+            self._opened.set()
+        else:
+            began = given.began()
+            place = launch.place(began.environ, name or otherwise)
+            self.name = place.joined.name if place.joined else name or otherwise
+            self.rank, self.ranks = place.launch.rank, place.launch.ranks
+            self._location = _store(place, name, store, began.environ)
+            if not place.is_shared:
+                self._id.settle(secrets.token_hex(16))
+            key_file = None if key is None else given.place(key)[1]
 
-        def open_journal() -> Journal:
-            # The seam to storage, tables and signing, crossed off the caller's thread.
-            from provenance.record import journal  # noqa: PLC0415
+            def open_journal() -> Journal:
+                # The seam to storage, tables and signing, crossed off the caller's
+                # thread.
+                from provenance.record import journal  # noqa: PLC0415
 
-            options = journal.Options(
-                name=name,
-                run=self.id,
-                started=started,
-                store=location(),
-                key=key_file() if key_file is not None else None,
-                began=began,
-                strict=strict,
-                recheck=recheck,
-            )
-            return journal.Journal(options, logger.warning)
+                options = journal.Options(
+                    name=self.name,
+                    run=self._id.known,
+                    place=place,
+                    begun=self._begun,
+                    # It is not there yet: it opens this journal.
+                    ask=lambda *event: self._recorder.put(*event),  # noqa: PLW0108
+                    started=self.started,
+                    store=self._location(),
+                    key=key_file() if key_file is not None else None,
+                    began=began,
+                    strict=strict,
+                    recheck=recheck,
+                )
+                try:
+                    return journal.Journal(options, logger.warning)
+                finally:
+                    if self._id.known is None:  # nobody may wait for ever
+                        self._id.settle(secrets.token_hex(16))
+                    self._opened.set()
 
+            self._recorder = Recorder(open_journal, strict=strict)
         self._cells = Cells()
-        self._recorder = Recorder(open_journal, strict=strict)
+        self._looking = Looking()
         self._common: list[tuple[Artifact, str]] = []
+        self._series: list[Series | Orders] = []
         with _open_runs_lock:
             _open_runs.append(self)
         atexit.register(self._at_exit)
 
+    @property
+    def id(self) -> str:
+        """128 bits as hex; the same in all processes that record the run together.
+
+        With several processes the store decides over it: this waits until it has.
+        """
+        return self._id.value
+
+    def variables(self) -> dict[str, str]:
+        """Return environment variables with which another process joins this run.
+
+        Pass them to a process that calls `provenance.start`: it records into this run,
+        and into this store, with a ledger of its own. Nothing where nothing is
+        recorded.
+        """
+        if self.is_open:
+            self._opened.wait()
+        if self._document is None:
+            return {}
+        return launch.variables(self._document, os.fspath(self._location()))
+
+    def _begun(self, document: RunDocument) -> None:
+        """Learn which run it is."""
+        self._document = document
+        if self._id.known is None:
+            self._id.settle(document.run)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes anything: not once it has ended, nor after a fork."""
+        return self._recorder.is_open
+
     def capture(self, code: str | PathLike[str]) -> None:
         """Record the environment and the code; `start` calls it once."""
         name, place = given.place(code)
-        environment = Artifact(kind="environment", name="environment", run=self.id)
-        source = Artifact(kind="code", name=name, run=self.id)
+        environment = Artifact(kind="environment", name="environment", run=self._id)
+        source = Artifact(kind="code", name=name, run=self._id)
         # The code first: it says where the command line is to be seen from.
         self._put(source, lambda journal: journal.capture.code.tree(name, place()))
         self._put(environment, lambda journal: journal.capture.environment())
@@ -164,7 +236,7 @@ class Run:
 
     def dataset(
         self,
-        path: str | PathLike[str],
+        data: object,
         *,
         name: str | None = None,
         source: str | None = None,
@@ -172,21 +244,25 @@ class Run:
         about: DataFacts | None = None,
         **facts: object,
     ) -> Artifact:
-        """Record a dataset that was found: a file, or a folder with all its files.
+        """Record a dataset that was found: a file, a folder with its files, or a table.
 
         What a card in the folder says about it (Croissant, a dataset card, a
         datasheet, a licence) is recorded as well.
 
         Args:
-            path: where it lies.
-            name: what it is called; the last part of the path if not given.
+            data: where it lies; or an object that holds rows: a table, record batch or
+                dataset of pyarrow, a data frame or series of pandas or Polars, a
+                `datasets.Dataset`, an array of numpy. Its rows are recorded as they
+                are at the time of the call.
+            name: what it is called; the last part of the path, or what the object
+                calls itself, if not given.
             source: where it came from, such as a URL.
             license: its SPDX identifier.
             about: everything else that the field has words for.
             facts: whatever else is known, such as `reviewed_by="the data team"`.
         """
         known = {"source": source, "license": license, **facts}
-        return self.content("dataset", path, name, known, about=about)
+        return self.content("dataset", data, name, known, about=about)
 
     def model(
         self,
@@ -233,7 +309,7 @@ class Run:
             name: what it is called.
             facts: whatever else is known.
         """
-        artifact = Artifact(kind="config", name=name, run=self.id)
+        artifact = Artifact(kind="config", name=name, run=self._id)
         known = self.facts("config", name, facts)
         if isinstance(values, str | os.PathLike):
             read = given.config_file(values)
@@ -297,7 +373,7 @@ class Run:
                 `contamination="no sample occurs in the training data"`.
         """
         measured = [one for one in (model, dataset) if one is not None]
-        artifact = Artifact(kind="evaluation", name=name, run=self.id)
+        artifact = Artifact(kind="evaluation", name=name, run=self._id)
         taken = given.metrics(metrics)
         known = self.facts("evaluation", name, facts)
 
@@ -338,27 +414,70 @@ class Run:
             if self in _open_runs:
                 _open_runs.remove(self)
 
+        ended: list[Journal] = []
+
         def work(journal: Journal) -> None:
+            ended.append(journal)
             journal.end(outcome)
 
+        for series in tuple(self._series):
+            series.end()
         # What no step has been told of: there may have been none.
-        self._put_surroundings()
+        self._put_surroundings(last=True)
         self._cells.stop()
 
-        self._recorder.close("ledger", "end of run", work)
+        try:
+            self._recorder.close("ledger", "end of run", work)
+        finally:
+            if ended:
+                self.head = ended[0].head
+            self._tell_ended()
+
+    def afterwards(self, tell: Callable[[Run], None]) -> None:
+        """Call something when the run has ended and its head is known.
+
+        What it raises is a line in the log.
+        """
+        self._afterwards.append(tell)
+
+    def _tell_ended(self) -> None:
+        while self._afterwards:
+            tell = self._afterwards.pop(0)
+            try:
+                tell(self)
+            except Exception as error:  # noqa: BLE001 (whatever it is, all is recorded)
+                logger.warning("after the end of %r: %s", self, error)
 
     def content(
         self,
         kind: str,
-        path: str | PathLike[str],
+        path: object,
         name: str | None,
         facts: Mapping[str, object],
         *,
         about: DataFacts | None = None,
     ) -> Artifact:
-        """Record a file or folder as an artifact of this kind that was found."""
-        artifact, work = self._content(kind, path, name, facts, about=about)
+        """Record a file, a folder or rows as an artifact of this kind, as found."""
+        # One that a training goes on from is rotated away like those that it makes.
+        hold = kind == "checkpoint"
+        artifact, work = self._content(
+            kind, path, name, facts, about=about, hold=hold, found=True
+        )
         self._put(artifact, work)
+        return artifact
+
+    def known(
+        self, kind: str, name: str, find: Callable[[Journal], str | None]
+    ) -> Artifact:
+        """Record an artifact that the recorder has found itself.
+
+        Args:
+            kind: what it is.
+            name: what it is called.
+            find: records it and returns its digest; called on the recorder's thread.
+        """
+        artifact = Artifact(kind=kind, name=name, run=self._id)
+        self._put(artifact, find)
         return artifact
 
     def _step(
@@ -398,27 +517,55 @@ class Run:
     def _content(
         self,
         kind: str,
-        path: str | PathLike[str],
+        path: object,
         name: str | None,
         facts: Mapping[str, object],
         *,
         about: DataFacts | None = None,
         hold: bool = False,
-    ) -> tuple[Artifact, Callable[[Journal], str]]:
-        own_name, place = given.place(path)
-        artifact = Artifact(kind=kind, name=name or own_name, run=self.id)
+        found: bool = False,
+    ) -> tuple[Artifact, Work]:
+        if kind == "dataset" and not isinstance(path, str | bytes | os.PathLike):
+            return self._rows(path, name, facts, about=about)
+        # What is no path becomes a gap there.
+        own_name, place = given.place(cast("str", path))
+        artifact = Artifact(kind=kind, name=name or own_name, run=self._id)
         known = self.facts(kind, artifact.name, facts)
         told = given.about(about)
         state = given.state(place)
         file = held.hold(place) if hold else None
 
-        def work(journal: Journal) -> str:
+        def work(journal: Journal) -> str | Later:
             capture = journal.capture
             if file is not None:
                 return capture.held(kind, artifact.name, file, known)
             return capture.content(
-                kind, artifact.name, place(), known, told=told(), state=state
+                kind,
+                artifact.name,
+                place(),
+                known,
+                told=told(),
+                state=state,
+                found=found,
             )
+
+        return artifact, work
+
+    def _rows(
+        self,
+        data: object,
+        name: str | None,
+        facts: Mapping[str, object],
+        *,
+        about: DataFacts | None,
+    ) -> tuple[Artifact, Work]:
+        own_name, take = given.rows(data)
+        artifact = Artifact(kind="dataset", name=name or own_name, run=self._id)
+        known = self.facts("dataset", artifact.name, facts)
+        told = given.about(about)
+
+        def work(journal: Journal) -> str:
+            return journal.capture.rows(artifact.name, take(), known, told=told())
 
         return artifact, work
 
@@ -427,30 +574,32 @@ class Run:
     ) -> Artifact:
         built = given.architecture(model)
         called = name or type(model).__qualname__
-        artifact = Artifact(kind="architecture", name=called, run=self.id)
+        artifact = Artifact(kind="architecture", name=called, run=self._id)
         known = self.facts("architecture", called, facts)
         self._put(artifact, lambda j: j.values("architecture", called, built(), known))
         return artifact
 
-    def _put_surroundings(self) -> None:
+    def _put_surroundings(self, *, last: bool = False) -> None:
         """Record the modules and the cells that the script has run until now."""
         if not self._recorder.is_open:
             return  # and whoever asks for more than this is told
-        loaded = given.loaded()
+        # The last look is never spared: what came of one before it may be lost.
+        loaded = given.loaded(Looking() if last else self._looking)
         cells = self._cells.taken()
 
         def work(journal: Journal) -> None:
-            journal.capture.code.loaded(loaded)
+            if loaded is not None:
+                journal.capture.code.loaded(loaded)
             journal.capture.code.cells(cells)
 
         self._recorder.put("code", "modules and cells", work)
 
-    def _put(self, artifact: Artifact, work: Callable[[Journal], str | None]) -> None:
+    def _put(self, artifact: Artifact, work: Work) -> None:
         self._recorder.put(artifact.kind, artifact.name, work, artifact)
 
     def _at_exit(self) -> None:
         # What the interpreter has printed a traceback of, if it was that.
-        self.end(_outcome(getattr(sys, "last_value", None)))
+        self.end(outcome_of(getattr(sys, "last_value", None)))
 
     def __enter__(self) -> Self:
         return self
@@ -461,215 +610,50 @@ class Run:
         error: BaseException | None,
         __: TracebackType | None,
     ) -> None:
-        self.end(_outcome(error))
+        self.end(outcome_of(error))
+
+    def __copy__(self) -> Self:
+        return self  # there is one of each
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[str], Run], tuple[str]]:
+        # A model or a setting may hold it when that goes to another process.
+        return _elsewhere, (self.name,)
 
     def __repr__(self) -> str:
-        return f"<run {self.name!r} {self.id[:12]}>"
+        return f"<run {self.name!r} {(self._id.known or '…')[:12]}>"
 
 
-class Step:
-    """One step of a run; made by `Run.step`.
+def _elsewhere(name: str) -> Run:
+    """Return what a run is in another process: it takes everything, and keeps nothing.
 
-    Attributes:
-        kind: what it does.
-        name: what it is called.
+    To record in that process, start a run there, with `Run.variables`.
     """
+    run = Run(name, name, store=None, key=None, strict=False, recheck=False, off=True)
+    run.end()
+    return run
 
-    def __init__(
-        self,
-        run: Run,
-        kind: str,
-        name: str,
-        facts: dict[str, Value],
-    ) -> None:
-        self.kind = kind
-        self.name = name
-        self._run = run
-        self._id = secrets.token_hex(16)
-        self._missed: list[Artifact] = []
-        self._started = _now()
-        self._uses: list[tuple[Artifact, str]] = []
-        self._facts = facts
 
-    def use(self, *artifacts: Artifact | tuple[Artifact, str]) -> None:
-        """Say that the step uses these from now on.
-
-        Args:
-            artifacts: artifacts, or pairs `(artifact, role)`; for anything else there
-                will be a gap.
-        """
-        self._use(artifacts)
-
-    def _use(self, given_ones: Iterable[object]) -> None:
-        for item in given_ones:
-            match item:
-                case Artifact():
-                    self._uses.append((item, roles.default(self.kind, item.kind)))
-                case (Artifact() as artifact, str(role)):
-                    self._uses.append((artifact, role))
-                case _:
-                    why = f"it uses a {type(item).__qualname__}, which is no artifact"
-                    self._run.refuse("step", self.name, why)
-
-    def dataset(
-        self, path: str | PathLike[str], *, name: str | None = None, **facts: object
-    ) -> Artifact:
-        """Record a dataset that this step has produced."""
-        return self._content("dataset", path, name, facts, at=None)
-
-    def checkpoint(
-        self,
-        path: str | PathLike[str],
-        *,
-        step: int | None = None,
-        name: str | None = None,
-        **facts: object,
-    ) -> Artifact:
-        """Record a checkpoint that this step has written completely.
-
-        Args:
-            path: the file or folder.
-            step: the training step that it was taken at.
-            name: what it is called; the last part of the path if not given.
-            facts: whatever else is known.
-        """
-        return self._content("checkpoint", path, name, facts, at=step)
-
-    def model(
-        self, path: str | PathLike[str], *, name: str | None = None, **facts: object
-    ) -> Artifact:
-        """Record a model that this step has made, by merging or converting say."""
-        return self._content("model", path, name, facts, at=None)
-
-    def file(
-        self, path: str | PathLike[str], *, name: str | None = None, **facts: object
-    ) -> Artifact:
-        """Record any other file or folder that this step has produced."""
-        return self._content("file", path, name, facts, at=None)
-
-    def samples(
-        self,
-        name: str,
-        rows: Iterable[Mapping[str, object]] | str | PathLike[str],
-    ) -> Artifact:
-        """Record a table that this step has produced, such as results of samples.
-
-        Args:
-            name: what it is called.
-            rows: dicts of plain values, each with the same columns or fewer; or a
-                file that holds a table, which is taken as it is.
-        """
-        artifact = Artifact(kind="table", name=name, run=self._run.id)
-        taken = given.table(rows)
-
-        def work(journal: Journal) -> str:
-            return journal.capture.table(name, taken())
-
-        self.produce(artifact, work, at=None)
-        return artifact
-
-    def produce(
-        self,
-        artifact: Artifact,
-        describe: Callable[[Journal], str],
-        *,
-        at: int | None,
-    ) -> None:
-        """Record an artifact, and then that this step produced it."""
-        uses = list(self._uses)
-
-        def state(journal: Journal) -> None:
-            digest = artifact.digest
-            if digest is None:
-                return  # there is a gap for it already
-            product = Product(kind=artifact.kind, name=artifact.name, digest=digest)
-            self._state(journal, uses, [product], "running", at)
-
-        # Events of their own, since each may fail without the others.
-        self._run._put(artifact, describe)  # noqa: SLF001 (one class in two halves)
-        self._run._put_surroundings()  # noqa: SLF001
-        self._run._recorder.put("step", self.name, state)  # noqa: SLF001
-
-    def _content(
-        self,
-        kind: str,
-        path: str | PathLike[str],
-        name: str | None,
-        facts: Mapping[str, object],
-        *,
-        at: int | None,
-    ) -> Artifact:
-        # A checkpoint may be rotated away before its turn comes: hold on to it.
-        artifact, work = self._run._content(  # noqa: SLF001 (one class in two halves)
-            kind, path, name, facts, hold=kind == "checkpoint"
+def _store(
+    place: launch.Place,
+    name: str | None,
+    store: str | PathLike[str] | None,
+    environ: Mapping[str, str],
+) -> Callable[[], str | Path]:
+    """Return where a run is recorded: whoever began it has the last word."""
+    told = environ.get("PROVENANCE_STORE")
+    joined = place.joined
+    if joined is None:
+        return given.store(store if store is not None else told or DEFAULT_STORE)
+    if store is not None or name not in (None, joined.name):
+        logger.warning(
+            "this joins the run %r, begun by another process: what the script says of "
+            "name= and store= does not count",
+            joined.name,
         )
-        self.produce(artifact, work, at=at)
-        return artifact
-
-    def _miss(self, journal: Journal, artifact: Artifact, role: str) -> None:
-        """Say once that something the step used is not among its uses."""
-        if artifact not in self._missed:
-            self._missed.append(artifact)
-            name = f"{artifact.name} as {role} of {self.name}"
-            journal.gap(artifact.kind, name, "it could not be recorded itself")
-
-    def _state(
-        self,
-        journal: Journal,
-        uses: list[tuple[Artifact, str]],
-        products: list[Product],
-        outcome: str,
-        at: int | None,
-    ) -> None:
-        found: list[Use] = []
-        for artifact, role in uses:
-            digest = artifact.digest
-            if digest is None:
-                self._miss(journal, artifact, role)
-                continue
-            use = Use(digest=digest, name=artifact.name, role=role, run=artifact.run)
-            found.append(use)
-        found += journal.capture.code.uses
-        journal.step(
-            StepRecord(
-                id=self._id, kind=self.kind, name=self.name, started=self._started
-            ),
-            uses=found,
-            products=products,
-            outcome=outcome,
-            at=at,
-            facts=self._facts,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _: type[BaseException] | None,
-        error: BaseException | None,
-        __: TracebackType | None,
-    ) -> None:
-        uses = list(self._uses)
-
-        def work(journal: Journal) -> None:
-            self._state(journal, uses, [], _outcome(error), None)
-
-        self._run._put_surroundings()  # noqa: SLF001 (one class in two halves)
-        self._run._recorder.put("step", self.name, work)  # noqa: SLF001
-
-    def __repr__(self) -> str:
-        return f"<step {self.kind} {self.name!r} of {self._run!r}>"
-
-
-def _outcome(error: BaseException | None) -> str:
-    if error is None:
-        return "completed"
-    return "failed" if isinstance(error, Exception) else "interrupted"
-
-
-def _now() -> str:
-    return spell_time(datetime.now(UTC))
+    return given.store(told or DEFAULT_STORE)
 
 
 def _script() -> Path | None:
@@ -689,7 +673,7 @@ def _raw(artifact: Artifact | None) -> bytes | None:
 def _after_fork() -> None:
     """A forked child has no recorder: the runs of its parent are not its own."""
     global _open_runs_lock  # noqa: PLW0603 (it may have been held by another thread)
-    _open_runs_lock = threading.Lock()
+    _open_runs_lock = threading.RLock()
     for run in _open_runs:
         atexit.unregister(run._at_exit)  # noqa: SLF001 (registered by this module)
     _open_runs.clear()
