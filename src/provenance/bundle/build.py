@@ -371,6 +371,7 @@ def _manifests(
         digest = body.fingerprint.digest
         if body.manifest is not None and digest not in found:
             try:
+                # The table of a data order is looked at as well, and lists no files.
                 found[digest] = kept.files(body, store, tables)
             except LedgerError as error:
                 raise ReleaseError(str(error)) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from provenance.bundle import parts
-from provenance.encoding import paths, private_keys, secrets
+from provenance.encoding import orders, paths, private_keys, secrets
 from provenance.errors import FileError, LedgerError, ReleaseError, StorageError
 from provenance.fingerprint import folders, opening
 from provenance.fingerprint.code import git
@@ -63,6 +63,8 @@ def kind_of(body: ArtifactRecorded) -> str | None:
 def files(body: ArtifactRecorded, store: Store, tables: Reader) -> Sequence[FileEntry]:
     """Return the files of an artifact, also where they are listed apart.
 
+    A data order has a table too, which is read, and no files.
+
     Raises:
         LedgerError: the list is damaged.
         ProvenanceError: the list is not there, or cannot be read.
@@ -74,6 +76,9 @@ def files(body: ArtifactRecorded, store: Store, tables: Reader) -> Sequence[File
     if hashlib.sha256(data).hexdigest() != body.manifest.sha256:
         message = f"{path} is damaged: it has another digest than its name"
         raise LedgerError(message)
+    if body.fingerprint.method == orders.METHOD:
+        orders.check(body, tables.order(data))
+        return ()
     return tables.manifest(data)
 
 

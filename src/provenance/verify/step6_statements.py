@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Literal
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
+from provenance.encoding import orders
 from provenance.encoding.statements import check_fingerprint
 from provenance.errors import FormatError, LedgerError, LimitError, StorageError
+from provenance.graph import ranks
 from provenance.ledger import layout, rows
+from provenance.model.orders import ID_BYTES
 from provenance.model.statements import (
     ArtifactRecorded,
     Gap,
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
 
 MAX_LISTED = 5_000_000
 """Files in all manifests of a release: a small table can list a million."""
+MAX_SERVED = 10_000_000
+"""Batches in all order tables of a release."""
+MAX_NAMED = 2**30
+"""Identities of samples in all of them."""
 
 
 @frozen(kw_only=True)
@@ -64,6 +71,8 @@ def check_statements(
         found.append(decoded)
     if not _agree(ledgers, found, findings):
         return None
+    if not _chained(found, findings):
+        return None
     manifests = _manifests(found, content, tables, findings)
     if manifests is None:
         return None
@@ -84,6 +93,7 @@ def _agree(
 ) -> bool:
     """See that the writers of a run tell of one run, each from its own rank."""
     documents: dict[str, RunDocument] = {}
+    writers: dict[str, list[RunBegun]] = {}
     for ledger, found in zip(ledgers, decoded, strict=True):
         run = ledger.bound.run
         begun = next(s.body for s in found if s and isinstance(s.body, RunBegun))
@@ -98,6 +108,11 @@ def _agree(
             )
             findings.add("PV605", run, sentence)
             return False
+        writers.setdefault(run, []).append(begun)
+    for run, begun_here in writers.items():
+        for found_out in ranks.incomplete(begun_here):
+            sentence = f"of the run {documents[run].name!r}, {found_out}"
+            findings.add("PV613", run, sentence, ranks=str(found_out.ranks))
     return True
 
 
@@ -158,9 +173,10 @@ def _remark(
     findings: Findings,
 ) -> None:
     """Say what the record itself admits: gaps, withheld rows, how the run ended."""
-    begun = next(
-        s.body.document.name for s in ledger if s and isinstance(s.body, RunBegun)
-    )
+    said = next(s.body for s in ledger if s and isinstance(s.body, RunBegun))
+    begun = f"the run {said.document.name!r}"
+    if said.ranks > 1:
+        begun = f"rank {said.rank} of {begun}"
     for statement, row in zip(ledger, listed, strict=True):
         body = statement.body if statement else None
         if statement is None:
@@ -174,11 +190,43 @@ def _remark(
             findings.add("PV607", run, sentence)
     last = ledger[-1].body if ledger[-1] else None
     if not isinstance(last, RunEnded):
-        sentence = f"the record of the run {begun!r} was cut short"
+        sentence = f"the record of {begun} was cut short"
         findings.add("PV610", run, sentence)
     elif last.outcome != "completed":
-        sentence = f"the run {begun!r} ended as {last.outcome}"
+        sentence = f"{begun} ended as {last.outcome}"
         findings.add("PV610", run, sentence, outcome=last.outcome)
+
+
+def _chained(ledgers: list[tuple[Statement | None, ...]], findings: Findings) -> bool:
+    """See that each part of a data order goes on where the one before it ended.
+
+    Where that one is not here at all, step 8 says so.
+    """
+    parts = [
+        body
+        for ledger in ledgers
+        for body in (s.body for s in ledger if s)
+        if isinstance(body, ArtifactRecorded)
+        and body.fingerprint.method == orders.METHOD
+    ]
+    ends = {body.fingerprint.digest: _end(body) for body in parts}
+    for body in parts:
+        said = orders.header(body.values)
+        place = f"batch {said.first:,} of {body.name!r}"
+        before = ends.get(said.previous or "", said.first)
+        if before != said.first:
+            sentence = f"{place} comes after {before:,} batches, as the record says"
+            findings.add("PV611", body.name, sentence)
+            return False
+        if said.previous is None and said.first:
+            sentence = f"what came before {place} is not recorded"
+            findings.add("PV612", body.name, sentence)
+    return True
+
+
+def _end(body: ArtifactRecorded) -> int:
+    """Return how many batches there were when a part of a data order ended."""
+    return orders.header(body.values).first + orders.number_of_batches(body)
 
 
 def _manifests(
@@ -189,7 +237,7 @@ def _manifests(
 ) -> dict[str, tuple[FileEntry, ...]] | None:
     found: dict[str, tuple[FileEntry, ...]] = {}
     seen: set[tuple[Manifest, Fingerprint]] = set()
-    room = MAX_LISTED
+    held = _Held()
     for statement in (s for ledger in ledgers for s in ledger):
         body = statement.body if statement else None
         if not isinstance(body, ArtifactRecorded) or body.manifest is None:
@@ -200,23 +248,23 @@ def _manifests(
         seen.add((body.manifest, body.fingerprint))
         path = layout.table(body.manifest.sha256)
         data = content.record.get(path)
+        is_order = body.fingerprint.method == orders.METHOD
+        listed = f"the list of {'batches' if is_order else 'files'} of {body.name!r}"
         if data is None:
-            sentence = f"the list of files of {body.name!r} is not in the bundle"
+            sentence = f"{listed} is not in the bundle"
             findings.add("PV803", body.name, sentence)
             continue
         try:
-            entries = _read_manifest(data, body, body.manifest, tables)
-            room -= len(entries)
-            if room < 0:
-                what = "number of files in all lists of the release"
-                raise LimitError(what, MAX_LISTED)  # noqa: TRY301 (told below)
+            _check_table(data, body.manifest)
+            if is_order:
+                _check_order(data, body, tables, held)
+                continue
+            entries = _read_manifest(data, body, tables, held)
         except LimitError as error:
-            sentence = f"the list of files of {body.name!r}: {error}"
-            findings.add("PV502", path, sentence)
+            findings.add("PV502", path, f"{listed}: {error}")
             return None
         except FormatError as error:
-            sentence = f"the list of files of {body.name!r}: {error}"
-            findings.add("PV606", path, sentence)
+            findings.add("PV606", path, f"{listed}: {error}")
             return None
         except StorageError as error:
             findings.add("PV505", path, f"{path!r}: {error}")
@@ -225,16 +273,47 @@ def _manifests(
     return found
 
 
-def _read_manifest(
-    data: bytes, body: ArtifactRecorded, manifest: Manifest, tables: Reader
-) -> tuple[FileEntry, ...]:
+@define
+class _Held:
+    """What the tables of a release hold, as far as they were read."""
+
+    files: int = 0
+    batches: int = 0
+    named: int = 0
+
+
+def _check_table(data: bytes, manifest: Manifest) -> None:
     actual = (len(data), hashlib.sha256(data).hexdigest())
     if actual != (manifest.bytes, manifest.sha256):
         message = "it is another table than the statement names"
         raise FormatError(message)
+
+
+def _read_manifest(
+    data: bytes, body: ArtifactRecorded, tables: Reader, held: _Held
+) -> tuple[FileEntry, ...]:
     entries = tuple(tables.manifest(data))
     if not entries:
         message = "it lists nothing, and so proves nothing"
         raise FormatError(message)
     check_fingerprint(body, entries)
+    held.files += len(entries)
+    if held.files > MAX_LISTED:
+        what = "number of files in all lists of the release"
+        raise LimitError(what, MAX_LISTED)
     return entries
+
+
+def _check_order(
+    data: bytes, body: ArtifactRecorded, tables: Reader, held: _Held
+) -> None:
+    batches = tables.order(data)
+    orders.check(body, batches)
+    held.batches += len(batches)
+    held.named += sum(len(batch.ids or b"") // ID_BYTES for batch in batches)
+    if held.batches > MAX_SERVED:
+        what = "number of batches in all lists of the release"
+        raise LimitError(what, MAX_SERVED)
+    if held.named > MAX_NAMED:
+        what = "number of samples in all lists of batches of the release"
+        raise LimitError(what, MAX_NAMED)

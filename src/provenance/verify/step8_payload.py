@@ -37,6 +37,7 @@ def check_payload(
     if way.opaque:
         return None
     _report_missing(graph, way, findings)
+    _report_imported(way, findings)
     _report_strangers(way, story, findings)
     _report_loose(graph, story, content, findings)
     return way
@@ -61,7 +62,7 @@ def _join(graph: Graph, content: Content, findings: Findings) -> list[str]:
         if name not in present:
             continue  # step 3 has said why
         if kinds[entry.sha256]:
-            sentence = f"{name!r} is a recorded {kinds[entry.sha256]}"
+            sentence = f"{name!r} is {kinds[entry.sha256]}"
             findings.add("PV800", name, sentence, digest=entry.sha256)
         else:
             sentence = f"{name!r} is signed, and nothing says how it was made"
@@ -71,8 +72,12 @@ def _join(graph: Graph, content: Content, findings: Findings) -> list[str]:
 
 def _kinds(graph: Graph, holders: Iterable[str]) -> str:
     """Return what these artifacts are, in words; nothing for none."""
-    found = {artifact.kind for one in holders for artifact in graph.artifacts[one]}
-    return " and ".join(sorted(found))
+    found = [artifact for one in holders for artifact in graph.artifacts[one]]
+    recorded = sorted({artifact.kind for artifact in found if not artifact.imported})
+    if recorded:
+        return f"a recorded {' and '.join(recorded)}"
+    imported = sorted({artifact.kind for artifact in found})
+    return f"an imported {' and '.join(imported)}" if imported else ""
 
 
 def _report_missing(graph: Graph, way: Way, findings: Findings) -> None:
@@ -90,6 +95,17 @@ def _report_missing(graph: Graph, way: Way, findings: Findings) -> None:
         name = graph.name_of(digest)
         sentence = f"the dataset {name!r} names no source"
         findings.add("PV805", name, sentence, digest=digest)
+
+
+def _report_imported(way: Way, findings: Findings) -> None:
+    """Say which steps were not seen to happen by whoever recorded them."""
+    told = {(s.entry.run, s.step.id): s for s in way.steps if s.imported}
+    for step in told.values():
+        sentence = (
+            f"the step {step.step.name!r} was imported from {step.imported}: it is "
+            "what that says, and was not recorded while it happened"
+        )
+        findings.add("PV810", step.step.name, sentence, run=step.entry.run)
 
 
 def _report_strangers(way: Way, story: Story, findings: Findings) -> None:

@@ -17,12 +17,14 @@ def check_policy(way: Way, policy: Policy, findings: Findings) -> None:
     wanted = DEFAULT_ROLES if demanded is None else demanded
     code = "PV901" if demanded is None else "PV902"
     for role in wanted:
-        names = sorted({use.name for use in way.uses if use.role == role})
+        # What was imported has been declared, which is no evidence of a role.
+        names = sorted({use.name for use in way.recorded_uses if use.role == role})
         if names:
             sentence = f"{role} on the way to the payload: {', '.join(names[:5])}"
             findings.add("PV900", role, sentence)
         else:
-            sentence = f"no {role} is recorded on the way to the payload"
+            only = " (it is imported)" if role in way.roles else ""
+            sentence = f"no {role} is recorded on the way to the payload{only}"
             findings.add(code, role, sentence)
     sentence = (
         "whether a newer release exists, or this one was withdrawn, cannot be told "
