@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 
 import torch
 
@@ -51,12 +50,3 @@ def test_threads_can_still_be_set_afterwards() -> None:
 def test_tensors_that_are_no_real_ones_do_no_harm() -> None:
     with torch.device("meta"):
         assert "failed" not in randomness()
-
-
-def test_it_takes_less_than_a_millisecond() -> None:
-    taken = []
-    for _ in range(20):
-        started = time.perf_counter()
-        randomness()
-        taken.append(time.perf_counter() - started)
-    assert min(taken) < 1e-3  # 0.5 ms on an idle machine
