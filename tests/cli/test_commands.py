@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import stat
 import subprocess
 import sys
@@ -26,8 +27,11 @@ COMMANDS = (
     "disclose",
     "env",
     "fingerprint",
+    "import",
     "keygen",
     "release",
+    "replay-order",
+    "run",
     "show",
     "step",
     "tables",
@@ -336,6 +340,13 @@ class TestShow:
         ):
             assert words in out
         assert "not verified" in err
+
+    def test_a_repository_without_a_commit_is_told_as_that(self, place: Place) -> None:
+        subprocess.run([shutil.which("git") or "git", "init", "--quiet"], check=True)
+        (place.folder / ".gitignore").write_text("provenance-store\nkey.pem\n")
+        place.train()
+        _, out, _ = place.type("show", "provenance-store")
+        assert "git, no commit yet with changes" in out
 
     def test_json_has_runs_and_artifacts(self, released: Place) -> None:
         code, out, _ = released.type("show", "provenance-store", "--json")

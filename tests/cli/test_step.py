@@ -16,100 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from commands import place, products, uses
 from provenance.cli import running
-from provenance.cli.main import main
 from provenance.cli.view import read
 from provenance.model import values
-from provenance.model.statements import (
-    ROLES,
-    STEP_KINDS,
-    ArtifactRecorded,
-    Gap,
-    RunEnded,
-)
-from provenance.signing import keys
+from provenance.model.statements import ROLES, STEP_KINDS, ArtifactRecorded, RunEnded
 
 if TYPE_CHECKING:
-    from provenance.graph.build import Activity
+    from commands import Place
+
+__all__ = ["place"]
 
 PYTHON = sys.executable
 PROGRAM = [PYTHON, "-m", "provenance", "step"]
-
-
-class Place:
-    """A folder with a key and a script, and what to type there."""
-
-    def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._capfd = capfd
-
-    def step(self, *arguments: object) -> tuple[int, str, str]:
-        self._capfd.readouterr()
-        code = main(["step", *(str(argument) for argument in arguments)])
-        out, err = self._capfd.readouterr()
-        return code, out, err
-
-    def write(self, path: str, text: str) -> Path:
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-        return target
-
-    def bodies(self, kind: type[Any]) -> list[Any]:
-        view = read(str(self.folder / "provenance-store"))
-        return [
-            statement.body
-            for run in view.runs
-            for ledger in run.ledgers
-            for statement in ledger.statements
-            if statement is not None and isinstance(statement.body, kind)
-        ]
-
-    @property
-    def activities(self) -> list[Activity]:
-        view = read(str(self.folder / "provenance-store"))
-        return sorted(view.graph.activities, key=lambda one: one.step.started)
-
-    @property
-    def artifacts(self) -> dict[str, ArtifactRecorded]:
-        return {body.name: body for body in self.bodies(ArtifactRecorded)}
-
-    def gaps(self) -> list[Gap]:
-        """Return the gaps, but for those about this checkout of the library."""
-        found = self.bodies(Gap)
-        return [gap for gap in found if gap.name != "training-provenance"]
-
-
-def uses(activity: Activity) -> dict[str, str]:
-    own = ("code", "environment")
-    return {
-        use.name: use.role
-        for part in activity.parts
-        for use in part.uses
-        if use.role not in own
-    }
-
-
-def products(activity: Activity) -> dict[str, str]:
-    return {
-        product.name: product.kind
-        for part in activity.parts
-        for product in part.products
-    }
-
-
-@pytest.fixture
-def place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Place:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    keys.write_private(keys.generate(), tmp_path / "key.pem")
-    monkeypatch.setenv("PROVENANCE_KEY", str(tmp_path / "key.pem"))
-    found = Place(tmp_path, capfd)
-    found.write("raw.txt", "b\na\n")
-    found.write("sort.py", "import sys\nprint(*sorted(sys.stdin), sep='', end='')\n")
-    return found
 
 
 class TestTheRecord:
@@ -269,7 +188,9 @@ class TestKindsAndRoles:
     def test_every_role_is_taken_or_has_another_option(self, place: Place) -> None:
         for role in ROLES:
             _, _, err = place.step("train", "--uses", f"gone={role}", "--", "true")
-            own = role in ("architecture", "code", "config", "environment")
+            own = role in (
+                *("architecture", "code", "config", "data-order", "environment"),
+            )
             assert ("there is --config" if own else "there is nothing at") in err
 
 

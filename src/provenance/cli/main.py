@@ -34,8 +34,11 @@ COMMANDS = (
     "disclose",
     "env",
     "fingerprint",
+    "import",
     "keygen",
     "release",
+    "replay-order",
+    "run",
     "show",
     "step",
     "tables",
@@ -43,6 +46,9 @@ COMMANDS = (
     "withhold",
 )
 """The sub-commands: each is the function of that name in the file of that name."""
+
+_FUNCTIONS = {"import": "imports"}
+"""Except for those whose name is a word of Python."""
 
 
 class _Commands(click.Group):
@@ -58,8 +64,9 @@ class _Commands(click.Group):
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"provenance.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = _FUNCTIONS.get(cmd_name, cmd_name.replace("-", "_"))
+        module = importlib.import_module(f"provenance.cli.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
 

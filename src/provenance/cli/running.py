@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
 CANNOT_RUN = 126
@@ -30,12 +30,16 @@ _PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 _OF_TERMINALS = ("SIGINT", "SIGQUIT")
 
 
-def run(command: Sequence[str]) -> int:
+def run(command: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
     """Run a command to its end and return its exit status.
 
     It inherits whatever this process has. The signals that ask a process to stop are
     passed on to it, and end it and not us. Those that a terminal sends (Ctrl-C)
     reach it anyway and are not sent again; those that are ignored here it ignores too.
+
+    Args:
+        command: the program and its arguments.
+        environ: the environment of the command; that of this process if not given.
 
     Returns:
         The status of the command: 128 + N when signal N ended it.
@@ -56,7 +60,9 @@ def run(command: Sequence[str]) -> int:
 
     with _handled_by(pass_on):
         # Whatever is open for the command stays open: `<(…)` of a shell is a file.
-        child = subprocess.Popen(command, close_fds=False)  # noqa: S603 (as it was given)
+        child = subprocess.Popen(  # noqa: S603 (as it was given)
+            command, close_fds=False, env=environ
+        )
         for number in early:
             child.send_signal(number)
         code = child.wait()

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 import click
 from rich.tree import Tree
 
-from provenance.cli import output
+from provenance.cli import chart, order_lines, output
+from provenance.cli.chart import Charts
 from provenance.cli.output import hint, shown, size
-from provenance.cli.view import View, outcome, read
+from provenance.cli.view import View, missing, outcome, read, writers
 from provenance.encoding.paths import spell
 from provenance.model.values import to
+from provenance.tables.read import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
 
+    from provenance.cli.chart import Chart
     from provenance.encoding.canonical import Json
     from provenance.graph.build import Activity, Graph
     from provenance.ledger.reader import RecordedRun
@@ -38,14 +41,19 @@ def show(place: str, *, as_json: bool) -> None:
     for `provenance verify`.
     """
     view = read(place)
+    with Reader() as tables:
+        _show(view, Charts(view.store, view.graph, tables), place, as_json=as_json)
+
+
+def _show(view: View, charts: Charts, place: str, *, as_json: bool) -> None:
     if as_json:
-        output.print_json(_document(view))
+        output.print_json(_document(view, charts))
         return
     console = output.console()
     if not view.runs:
         hint(f"there are no runs in {shown(place)}")
     for run in view.runs:
-        _print(_run_tree(run, view), console)
+        _print(_run_tree(run, view, charts), console)
     lineage = _Lineage(view.graph)
     for digest in _ends(view.graph):
         _print(lineage.tree(digest), console)
@@ -64,7 +72,7 @@ def _print(tree: Tree, console: Console) -> None:
 # For people: one tree for each run, and one for each thing that nothing else uses.
 
 
-def _run_tree(run: RecordedRun, view: View) -> Tree:
+def _run_tree(run: RecordedRun, view: View, charts: Charts) -> Tree:
     document = run.begun.document
     key = run.head.key if run.head else None
     said = f"says it is signed by {shown(key[:12])}…" if key else "unsigned"
@@ -72,14 +80,46 @@ def _run_tree(run: RecordedRun, view: View) -> Tree:
         f"run {shown(document.name)}  {run.id[:12]}  {outcome(run)}, {said}, "
         f"started {document.started}"
     )
+    found = writers(run)
+    named = {one.id: f"rank {one.rank}" for one in found if len(found) > 1}
     for activity in (one for one in view.graph.activities if one.run == run.id):
-        made = [p.name for part in activity.parts for p in part.products]
+        made = [
+            product.name
+            for part in activity.parts
+            for product in part.products
+            if not chart.is_series(product.digest, view.graph)
+        ]
         products = f" → {', '.join(map(shown, made))}" if made else ""
         step = activity.step
-        tree.add(f"{step.kind} {shown(step.name)} ({activity.outcome}){products}")
+        whose = named.get(activity.parts[0].entry.writer)
+        where = f", {whose}" if whose else ""
+        told = f"{activity.outcome}{where}{_imported(activity.parts)}"
+        branch = tree.add(f"{step.kind} {shown(step.name)} ({told}){products}")
+        _add_chart(branch, charts.of(activity))
+        for line in order_lines.lines(activity, view):
+            branch.add(line)
+    if len(found) > 1:
+        for one in (one for one in found if one.outcome != "completed"):
+            tree.add(f"RANK {one.rank} of {one.ranks}: {one.outcome}")
+    for lack in missing(run):
+        tree.add(f"RANKS {lack}")
     for gap in (one for one in view.graph.gaps if one.entry.run == run.id):
-        tree.add(f"GAP {gap.what} {shown(gap.name)}: {shown(gap.why)}")
+        whose = named.get(gap.entry.writer)
+        where = f" ({whose})" if whose else ""
+        tree.add(f"GAP {gap.what} {shown(gap.name)}{where}: {shown(gap.why)}")
     return tree
+
+
+def _add_chart(branch: Tree, drawn: Chart) -> None:
+    """Draw what a step logged: one line for each name."""
+    blocks = chart.blocks()
+    for curve in drawn.curves[: chart.MAX_CURVES]:
+        line = curve.line(width=chart.WIDTH, blocks=blocks) if curve.values else ""
+        branch.add(f"{shown(curve.name)}: {shown(curve.words())}  {line}".rstrip())
+    if (more := len(drawn.curves) - chart.MAX_CURVES) > 0:
+        branch.add(f"and {more:,} other names; `--json` has all")
+    for sentence in drawn.says:
+        branch.add(shown(sentence))
 
 
 def _ends(graph: Graph) -> list[str]:
@@ -102,7 +142,9 @@ def _ends(graph: Graph) -> list[str]:
     return [
         digest
         for digest, product in made.items()
-        if digest not in used and (product.kind != "checkpoint" or digest in final)
+        if digest not in used
+        and (product.kind != "checkpoint" or digest in final)
+        and not chart.is_series(digest, graph)
     ]
 
 
@@ -133,7 +175,8 @@ class _Lineage:
         at = f", at step {part.at:,}" if part.at is not None else ""
         new = [use for use in part.uses if not self._is_old(use)]
         same = "" if len(new) == len(part.uses) else " (code and environment as above)"
-        text = f"made by {part.step.kind} {shown(part.step.name)}{at}{same}, from"
+        made = f"made by {part.step.kind} {shown(part.step.name)}"
+        text = f"{made}{_imported([part])}{at}{same}, from"
         step = branch.add(text)
         added = [(step.add(self._use(use)), use.digest) for use in new]
         self._lines += 1 + len(added)
@@ -152,7 +195,21 @@ class _Lineage:
         name = shown(called or self._graph.name_of(digest))
         if not found:
             return f"{name}  {digest[:12]}  (its record is not here)"
-        return f"{found[0].kind} {name}  {digest[:12]}  {_details(found[0])}".rstrip()
+        details = f"{_details(found[0])}{_imported(found)}".removeprefix(", ")
+        return f"{found[0].kind} {name}  {digest[:12]}  {details}".rstrip()
+
+
+def _trackers(
+    found: Sequence[ArtifactRecorded] | Sequence[StepRecorded],
+) -> list[Json]:
+    """Return where something was imported from; nothing where anybody recorded it."""
+    trackers = {one.imported for one in found}
+    return [] if None in trackers else [*sorted(str(one) for one in trackers)]
+
+
+def _imported(found: Sequence[ArtifactRecorded] | Sequence[StepRecorded]) -> str:
+    trackers = ", ".join(shown(str(one)) for one in _trackers(found))
+    return f", imported from {trackers}" if trackers else ""
 
 
 def _details(artifact: ArtifactRecorded) -> str:
@@ -162,9 +219,13 @@ def _details(artifact: ArtifactRecorded) -> str:
     words = []
     if artifact.fingerprint.method in ("file-1", "tree-1"):
         words.append(size(artifact.fingerprint.bytes))
+    if artifact.fingerprint.method == "records-1":
+        words.append(f"{artifact.fingerprint.count:,} rows")
     if isinstance(git := artifact.found.get("git"), dict):
         dirty = " with changes" if git.get("dirty") else ""
-        words.append(f"git {str(git.get('commit'))[:12]}{dirty}")
+        commit = git.get("commit")
+        at = f"git {str(commit)[:12]}" if commit else "git, no commit yet"
+        words.append(f"{at}{dirty}")
     if artifact.kind == "evaluation":
         content = to(artifact.values)
         metrics = content.get("metrics") if isinstance(content, dict) else None
@@ -181,20 +242,20 @@ def _details(artifact: ArtifactRecorded) -> str:
 # For machines.
 
 
-def _document(view: View) -> Json:
+def _document(view: View, charts: Charts) -> Json:
     graph = view.graph
     return {
         "format": FORMAT,
         "version": VERSION,
         "verified": False,
-        "runs": [_run(run, view) for run in view.runs],
+        "runs": [_run(run, view, charts) for run in view.runs],
         "artifacts": [
             _artifact(digest, found, graph) for digest, found in graph.artifacts.items()
         ],
     }
 
 
-def _run(run: RecordedRun, view: View) -> Json:
+def _run(run: RecordedRun, view: View, charts: Charts) -> Json:
     document = run.begun.document
     return {
         "id": run.id,
@@ -203,7 +264,16 @@ def _run(run: RecordedRun, view: View) -> Json:
         "outcome": outcome(run),
         "key": run.head.key if run.head else None,
         "statements": sum(len(ledger.rows) for ledger in run.ledgers),
-        "steps": [_step(one) for one in view.graph.activities if one.run == run.id],
+        "writers": [
+            {"rank": one.rank, "ranks": one.ranks, "outcome": one.outcome}
+            for one in writers(run)
+        ],
+        "missing": [*missing(run)],
+        "steps": [
+            _step(one, charts.of(one))
+            for one in view.graph.activities
+            if one.run == run.id
+        ],
         "gaps": [
             {"what": gap.what, "name": gap.name, "why": gap.why}
             for gap in view.graph.gaps
@@ -212,7 +282,7 @@ def _run(run: RecordedRun, view: View) -> Json:
     }
 
 
-def _step(activity: Activity) -> Json:
+def _step(activity: Activity, drawn: Chart) -> Json:
     uses = {(u.role, u.digest): u for part in activity.parts for u in part.uses}
     return {
         "id": activity.step.id,
@@ -220,6 +290,7 @@ def _step(activity: Activity) -> Json:
         "name": activity.step.name,
         "started": activity.step.started,
         "outcome": activity.outcome,
+        "imported": _trackers(activity.parts),
         "uses": [
             {"role": use.role, "name": use.name, "digest": use.digest}
             for use in uses.values()
@@ -229,6 +300,8 @@ def _step(activity: Activity) -> Json:
             for part in activity.parts
             for p in part.products
         ],
+        "metrics": [curve.to_json() for curve in drawn.curves],
+        "metrics_missing": [*drawn.says],
     }
 
 
@@ -245,6 +318,7 @@ def _artifact(digest: str, found: Sequence[ArtifactRecorded], graph: Graph) -> J
             {"name": spell(entry.path), "bytes": entry.size, "sha256": entry.sha256}
             for entry in first.files
         ],
+        "imported": _trackers(found),
         "facts": [list(entry) for entry in first.facts],
         "values": [list(entry) for entry in first.values],
         "made_by": [

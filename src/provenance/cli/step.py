@@ -7,75 +7,21 @@ runs, and its status is the result.
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
-import signal
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from attrs import frozen
 
-from provenance.cli import running
-from provenance.cli.output import hint, shown
-from provenance.errors import FileError, LimitError, UsageError
-from provenance.fingerprint import watch
-from provenance.fingerprint.code import git
-from provenance.fingerprint.machine import invocation
-from provenance.model.statements import ROLES, STEP_KINDS
-from provenance.record import roles, session
-from provenance.record.log import logger
+from provenance.cli import recording
+from provenance.errors import UsageError
+from provenance.model.statements import STEP_KINDS
+from provenance.record import session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from provenance.record.artifact import Artifact
-    from provenance.record.session import Run, Step
-
-_KINDS = ("dataset", "checkpoint", "model", "file")
-_KIND_OF_ROLE = {
-    "base-model": "model",
-    "evaluated-model": "model",
-    "evaluation-data": "dataset",
-    "generator-model": "model",
-    "guidelines": "file",
-    "input": "dataset",
-    "resumed-checkpoint": "checkpoint",
-    "teacher-model": "model",
-    "tokenizer": "file",
-    "training-data": "dataset",
-    "validation-data": "dataset",
-}
-"""What has such a role; the roles that are not here have options of their own."""
-_TAKES_MODELS = ("merge", "quantize", "convert")
-_MAKES = {
-    **dict.fromkeys(("collect", "generate", "process", "label"), "dataset"),
-    **dict.fromkeys(("train", "finetune", "distill"), "checkpoint"),
-    **dict.fromkeys(_TAKES_MODELS, "model"),
-}
-
-_SCRIPT = {
-    *(".awk", ".bash", ".ipynb", ".jl", ".js", ".lua", ".mjs", ".pl", ".py", ".r"),
-    *(".rb", ".sed", ".sh", ".sql", ".ts", ".zsh"),
-}
-_STOPPED = (running.KILLED + signal.SIGINT, running.KILLED + signal.SIGTERM)
-
-
-@frozen
-class _Named:
-    """A path of the command line, and what lies there.
-
-    Attributes:
-        path: where.
-        kind: kind of artifact.
-        role: what it is to the step; empty for a product.
-    """
-
-    path: Path
-    kind: str
-    role: str = ""
+    from provenance.record.session import Run
 
 
 @frozen(kw_only=True)
@@ -85,34 +31,10 @@ class _Told:
     kind: str
     name: str
     command: tuple[str, ...]
-    uses: list[_Named]
-    products: list[_Named]
+    uses: list[recording.Named]
+    products: list[recording.Named]
     config: Path | None
     source: str | None
-
-
-class _EndedError(Exception):
-    """The command had another status than 0: the step and the run have failed.
-
-    Attributes:
-        status: which one.
-    """
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        super().__init__(f"the command ended with status {status}")
-
-
-class _StoppedError(KeyboardInterrupt):
-    """Somebody stopped the command: the step and the run were interrupted.
-
-    Attributes:
-        status: its status.
-    """
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        super().__init__()
 
 
 @click.command()
@@ -185,8 +107,8 @@ def step(
     changes no status; standard error says what. Before the command runs, 2 means that
     the options make no sense.
     """
-    wanted = [_used(kind, one) for one in uses]
-    made = [_produced(kind, one) for one in produces]
+    wanted = [recording.used(kind, one) for one in uses]
+    made = [recording.produced(kind, one) for one in produces]
     about_products = source is not None and kind == "collect"
     if source is not None and not (made if about_products else wanted):
         option = "--produces" if about_products else "--uses"
@@ -194,7 +116,7 @@ def step(
         raise UsageError(message)
     program = shutil.which(command[0])
     if program is None:
-        return _absent(command[0])
+        return recording.absent(command[0])
     told = _Told(
         kind=kind,
         name=name or kind,
@@ -204,66 +126,15 @@ def step(
         config=config,
         source=source,
     )
-    with _warnings_shown():
+    with recording.warnings_shown():
         run = session.start(
             run_name or told.name,
-            store=store,
+            # What is the usual one may be another one: PROVENANCE_STORE tells.
+            store=None if store == session.DEFAULT_STORE else store,
             key=key,
-            code=code or _code(command, program),
+            code=code or recording.code_of(command, program),
         )
         return _record(run, told)
-
-
-def _used(step_kind: str, given: str) -> _Named:
-    """Read `PATH[=ROLE]`; a path may hold the sign as well."""
-    path, sign, role = given.rpartition("=")
-    if os.path.exists(given) or not sign:  # noqa: PTH110 (any text, raises nothing)
-        kind = "model" if step_kind in _TAKES_MODELS else "dataset"
-        found = _Named(Path(given), kind, roles.default(step_kind, kind))
-    elif role in _KIND_OF_ROLE:
-        found = _Named(Path(path), _KIND_OF_ROLE[role], role)
-    elif role in ROLES:
-        message = (
-            f"{given!r}: the {role} of a step is not named with --uses; "
-            "there is --config, and --code, and the rest is recorded by itself"
-        )
-        raise UsageError(message)
-    else:
-        message = f"{given!r}: no such file, nor one of {', '.join(_KIND_OF_ROLE)}"
-        raise UsageError(message)
-    if not os.path.exists(found.path):  # noqa: PTH110
-        message = f"there is nothing at {str(found.path)!r}, which the step uses"
-        raise UsageError(message)
-    return found
-
-
-def _produced(step_kind: str, given: str) -> _Named:
-    """Read `PATH[:KIND]`; what is no kind belongs to the path."""
-    path, sign, kind = given.rpartition(":")
-    if path and sign and kind in _KINDS:
-        return _Named(Path(path), kind)
-    return _Named(Path(given), _MAKES.get(step_kind, "file"))
-
-
-def _code(command: Sequence[str], program: str) -> Path:
-    """Return the code that a command runs: a script, its repository, or a program."""
-    for word in command:
-        path = Path(word)
-        if path.suffix.lower() in _SCRIPT and os.path.isfile(path):  # noqa: PTH113
-            return path
-    try:
-        git.around(Path(os.path.realpath(Path.cwd())))
-    except (git.NoRepositoryError, FileError):
-        return Path(program)
-    return Path()
-
-
-def _absent(name: str) -> int:
-    if os.path.dirname(name) and os.path.exists(name):  # noqa: PTH110, PTH120
-        hint(f"error: {shown(name)}: this cannot be executed; nothing is recorded")
-        return running.CANNOT_RUN
-    hint(f"error: {shown(name)}: there is no such command; nothing is recorded")
-    return running.NOT_FOUND
 
 
 def _record(run: Run, told: _Told) -> int:
@@ -274,23 +145,40 @@ def _record(run: Run, told: _Told) -> int:
         with run:
             used = _inputs(run, told)
             # The command may change what it uses: wait until all of it was read.
-            lost += _without_digest([one for one, _ in used])
-            before = [_standing(one.path) for one in told.products]
+            lost += recording.without_digest([one for one, _ in used])
+            before = [recording.standing(one.path) for one in told.products]
+            command = recording.words(told.command)
             with run.step(
-                told.kind, name=told.name, uses=used, command=_words(told.command)
+                told.kind, name=told.name, uses=used, command=command
             ) as step:
                 _run(run, told)
+                source = told.source if told.kind == "collect" else None
                 made = [
-                    _product(step, one, told)
+                    recording.product(step, one, source=source)
                     for one, seen in zip(told.products, before, strict=True)
-                    if not _is_untouched(run, one, seen)
+                    if not recording.is_untouched(run, one, seen)
                 ]
-            lost += _without_digest(made)
-    except (_EndedError, _StoppedError) as ended:
+            lost += recording.without_digest(made)
+    except (recording.EndedError, recording.StoppedError) as ended:
         status = ended.status
     if lost:
-        _say(f"the record of this step lacks {', '.join(lost)}")
+        recording.say(f"the record of this step lacks {', '.join(lost)}")
     return status
+
+
+def _run(run: Run, told: _Told) -> None:
+    """Run the command.
+
+    Raises:
+        EndedError: it had another status than 0, or could not be run.
+        StoppedError: it was stopped.
+    """
+    status = recording.status_of(told.command)
+    if status and told.products:
+        names = ", ".join(str(one.path.name) for one in told.products)
+        why = f"the command ended with status {status}, so {names} is not recorded"
+        run.gap("step", told.name, why)
+    recording.check(status)
 
 
 def _inputs(run: Run, told: _Told) -> list[tuple[Artifact, str]]:
@@ -302,95 +190,3 @@ def _inputs(run: Run, told: _Told) -> list[tuple[Artifact, str]]:
     if told.config is not None:
         used.append((run.config(told.config, name=told.config.name), "config"))
     return used
-
-
-def _product(step: Step, named: _Named, told: _Told) -> Artifact:
-    record = {
-        "dataset": step.dataset,
-        "checkpoint": step.checkpoint,
-        "model": step.model,
-        "file": step.file,
-    }[named.kind]
-    source = told.source if told.kind == "collect" else None
-    return record(named.path, source=source)
-
-
-def _standing(path: Path) -> watch.Seen | None:
-    """Look at what the command should produce, in case that it is there already."""
-    try:
-        return watch.look(path)
-    except (FileError, LimitError):
-        return None
-
-
-def _is_untouched(run: Run, product: _Named, seen: watch.Seen | None) -> bool:
-    """Tell whether a product was there before and is what it was, and say so.
-
-    The command did not produce it, whatever the command line says.
-    """
-    if seen is None or watch.changed(seen):
-        return False
-    why = "it was there before the command, which has not touched it"
-    _say(f"not recorded: the {product.kind} {product.path.name!r}: {why}")
-    run.gap(product.kind, product.path.name, why)
-    return True
-
-
-def _run(run: Run, told: _Told) -> None:
-    """Run the command.
-
-    Raises:
-        _EndedError: it had another status than 0, or could not be run.
-        _StoppedError: it was stopped.
-    """
-    try:
-        status = running.run(told.command)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        hint(f"error: {shown(told.command[0])}: {shown(reason)}")
-        status = running.CANNOT_RUN
-    if status == 0:
-        return
-    if told.products:
-        names = ", ".join(str(one.path.name) for one in told.products)
-        why = f"the command ended with status {status}, so {names} is not recorded"
-        run.gap("step", told.name, why)
-    raise _StoppedError(status) if status in _STOPPED else _EndedError(status)
-
-
-def _words(command: Sequence[str]) -> object:
-    """Return the command without the places of this machine in it."""
-    found = invocation.invocation(command, cwd=Path.cwd(), top=None, environ={})
-    return found["argv"]
-
-
-def _without_digest(artifacts: Sequence[Artifact]) -> list[str]:
-    """Wait until all of these are recorded; return the names of those that are not."""
-    return [one.name for one in artifacts if one.digest is None]
-
-
-# What is said about the record.
-
-
-class _Said(logging.Handler):
-    """Says what the recorder warns about, so that it can move no terminal."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
-        _say(record.getMessage())
-
-
-def _say(text: str) -> None:
-    # Nobody may read that any more; the command's status is the result even so.
-    with suppress(OSError):
-        hint(f"provenance: {shown(text)}")
-
-
-@contextmanager
-def _warnings_shown() -> Iterator[None]:
-    said = _Said(logging.WARNING)
-    logger.addHandler(said)
-    try:
-        yield
-    finally:
-        logger.removeHandler(said)
