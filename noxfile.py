@@ -23,7 +23,9 @@ FULLY_COVERED = ("model", "encoding", "signing", "verify")
 """Rooms in which every branch is taken by a test."""
 
 COVERED = 90
-"""Percent of all branches and lines that tests take, rooms above included."""
+"""Percent of all branches and lines that tests take, rooms above included.
+
+Without the hooks: their tests run where the frameworks are."""
 
 JUDGES = ("@sigstore/bundle@^4", "@sigstore/verify@^3")
 """Packages of npm that check our signatures without knowing us."""
@@ -41,7 +43,8 @@ def tests(session: nox.Session) -> None:
     for room in FULLY_COVERED:
         included = f"--include=*/provenance/{room}/*"
         session.run("coverage", "report", included, "--fail-under=100")
-    session.run("coverage", "report", f"--fail-under={COVERED}")
+    without = "--omit=*/provenance/hooks/*"
+    session.run("coverage", "report", without, f"--fail-under={COVERED}")
 
 
 @nox.session
@@ -88,11 +91,44 @@ def interop(session: nox.Session) -> None:
     )
 
 
+HOOKED = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+"""What tests of hooks run with: one thread, and no network."""
+
+FRAMEWORKS = (
+    *("accelerate", "datasets", "dvc", "keras", "lightgbm", "lightning", "lm_eval"),
+    *("sklearn", "torch", "transformers", "wandb", "xgboost"),
+)
+"""Modules without which the tests of their hooks fail instead of being left out."""
+
+
 @nox.session
 def frameworks(session: nox.Session) -> None:
-    """Record models and settings of the frameworks themselves."""
+    """Record trainings by the frameworks themselves, at their newest versions."""
     session.install(".", "--group", "frameworks")
-    session.run("python", "-m", "pytest", "tests/frameworks", *session.posargs)
+    where = session.posargs or ["tests/frameworks", "tests/hooks"]
+    wanted = {"PROVENANCE_FRAMEWORKS": ",".join(FRAMEWORKS)}
+    session.run("python", "-m", "pytest", *where, env=HOOKED | wanted)
+
+
+@nox.session
+def mlflow(session: nox.Session) -> None:
+    """Record beside MLflow, which wants other versions than the frameworks do."""
+    session.install(".", "--group", "mlflow")
+    tests = map(str, sorted(Path("tests/hooks").glob("test_mlflow*.py")))
+    where = session.posargs or tests
+    wanted = {"PROVENANCE_FRAMEWORKS": "mlflow"}
+    session.run("python", "-m", "pytest", *where, env=HOOKED | wanted)
+
+
+@nox.session
+def frameworks_minimums(session: nox.Session) -> None:
+    """Record trainings by the lowest versions of frameworks that are promised."""
+    session.install("uv")
+    hooks = "torch,transformers,lightning,accelerate"
+    lowest = ("--resolution", "lowest-direct")
+    session.run("uv", "pip", "install", *lowest, f".[{hooks}]", "--group", "tests")
+    where = session.posargs or ["tests/hooks"]
+    session.run("python", "-m", "pytest", *where, env=HOOKED)
 
 
 @nox.session
@@ -143,6 +179,16 @@ def attacks(session: nox.Session) -> None:
     """Run the tests that damage a release and expect it to be noticed."""
     session.install(".", "--group", "tests")
     session.run("python", "-m", "pytest", "tests/attacks", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Run the tests that let disks fail, and that kill and fork what records."""
+    session.install(".", "--group", "tests")
+    names = ("recorder", "forks", "faults", "processes")
+    tests = [f"tests/record/test_{name}.py" for name in names]
+    where = session.posargs or ["tests/test_processes.py", "tests/ledger", *tests]
+    session.run("python", "-m", "pytest", *where)
 
 
 @nox.session

@@ -50,6 +50,8 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 # Whatever started the tests in the background may have had this ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REAL = (distributions.editable_roots, given.loaded)
 
@@ -59,7 +61,7 @@ def _nothing_of_the_tests() -> Iterator[None]:
     """Keep out of records what is no part of a script: tests, and what is worked on."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distributions, "editable_roots", lambda _: [])
-        patch.setattr(given, "loaded", dict)
+        patch.setattr(given, "loaded", lambda _: {})
         yield
 
 

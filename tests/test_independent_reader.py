@@ -78,6 +78,10 @@ def judge_fingerprint(block: Block) -> None:
         items.append((bytes.fromhex(path), mode, int(size), bytes.fromhex(digest)))
     for value in every(block, "values"):
         items = json.loads(value)
+    for line in every(block, "batch"):
+        *known, digest = line.split()
+        told = [None if number == "-" else int(number) for number in known]
+        items.append((*told, bytes.fromhex(digest), None))
     made = json.dumps(reader.fingerprint(method, items), **reader.JSON)
     reader.need(made == one(block, "document"), "document")
     digest = hashlib.sha256(made.encode()).hexdigest()
@@ -137,7 +141,9 @@ def test_it_reaches_the_verdict_of_every_vector(name: str, block: Block) -> None
 
 
 def test_it_judges_every_file_of_vectors() -> None:
-    assert sorted(JUDGES) == sorted(file.name for file in FOLDER.glob("*.txt"))
+    # No release holds rows: `records_by_hand.py` is what reads these independently.
+    there = {file.name for file in FOLDER.glob("*.txt")} - {"records.txt"}
+    assert sorted(JUDGES) == sorted(there)
 
 
 def make_release(folder: Path, kind: str) -> tuple[Path, bytes]:

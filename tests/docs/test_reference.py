@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import json
@@ -14,7 +15,7 @@ import pytest
 import provenance
 import provenance.verify
 from page_examples import ROOT
-from provenance.cli import main
+from provenance.cli import chart, main
 from provenance.signing import keys
 from provenance.verify import findings
 
@@ -96,7 +97,7 @@ class TestCommands:
 
     def test_no_command_is_on_the_page_that_does_not_exist(self) -> None:
         context = click.Context(main.cli)
-        shown = re.findall(r"\$ provenance (\w+) --help", page("reference/cli.md"))
+        shown = re.findall(r"\$ provenance ([\w-]+) --help", page("reference/cli.md"))
         assert sorted(shown) == sorted(main.cli.list_commands(context))
 
 
@@ -136,6 +137,23 @@ class TestPython:
         for module in (provenance, provenance.verify):
             public = {f"{module.__name__}.{name}" for name in module.__all__}
             assert public - listed <= {"provenance.ProvenanceError"}  # page on errors
+
+    def test_every_public_name_of_a_hook_is_on_the_page_and_no_other(self) -> None:
+        table = rows(section(page("reference/python.md"), "## Hooks", "Callbacks and"))
+        listed = re.findall(r"`(\w+\.\w+)`", "".join(row[0] for row in table[1:]))
+        public = []
+        for path in (ROOT / "src" / "provenance" / "hooks").glob("*.py"):
+            # Read and not imported: what it hooks into may not be installed.
+            names = re.search(
+                r"^__all__ = (\[[^]]*\])",
+                path.read_text(encoding="utf-8"),
+                re.MULTILINE,
+            )
+            public += [
+                f"{path.stem}.{name}"
+                for name in ast.literal_eval(names[1] if names else "[]")
+            ]
+        assert sorted(listed) == sorted(public)
 
 
 class TestPlaces:
@@ -205,6 +223,14 @@ class TestReports:
         assert [*signers[0]] == self.fields("`signers[]`", "`findings[]`")
         assert [*found[0]] == self.fields("`findings[]`", "## What a store")
 
+    def test_what_is_shown_of_metrics_has_the_fields_of_the_page(self) -> None:
+        curve = chart.Curve("loss")
+        curve.add(1, 0.5)
+        curve.add(2, "none")
+        told = curve.to_json()
+        assert isinstance(told, dict)
+        assert [*told] == self.fields("`metrics[]`", "`artifacts[]`")
+
     def test_what_is_shown_has_the_fields_of_the_page(
         self, released: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -213,7 +239,7 @@ class TestReports:
         run, artifact = shown["runs"][0], shown["artifacts"][0]
         assert [*shown] == self.fields("## What a store", "`runs[]`")
         assert [*run] == self.fields("`runs[]`", "`steps[]`")
-        assert [*run["steps"][0]] == self.fields("`steps[]`", "`artifacts[]`")
+        assert [*run["steps"][0]] == self.fields("`steps[]`", "`metrics[]`")
         assert [*artifact] == self.fields("`artifacts[]`", "")
         text = page("formats/report.md")
         for shape in (
