@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from provenance.errors import LedgerError, LimitError
+from provenance.errors import LimitError
 from provenance.ledger import orders
 from provenance.ledger.reader import read_runs
 from provenance.storage.open import open_store
@@ -48,15 +48,6 @@ def test_all_parts_make_one_order(
     served = orders.read(store, reader, parts, rank=rank)
     assert [len(parts), len(served.batches), served.missing] == [2, 3, 0]
     assert orders.read(store, reader, parts[1:]).missing == 2
-
-
-def test_parts_that_hold_the_same_batches_are_refused(
-    recorded: tuple[Store, RecordedRun], reader: Reader
-) -> None:
-    store, run = recorded
-    ((_, parts),) = orders.parts_of(run)
-    with pytest.raises(LedgerError, match=r"two parts of .* hold batch 0"):
-        orders.read(store, reader, [parts[0], parts[0]])
 
 
 @pytest.mark.parametrize("limit", ["MAX_SERVED", "MAX_NAMED"])
