@@ -25,6 +25,7 @@ from torch.utils.data import (
 
 from provenance.fingerprint.batch_content import digest_of
 from provenance.ledger import orders
+from provenance.record.loaders import described
 from provenance.storage.open import open_store
 
 if TYPE_CHECKING:
@@ -360,3 +361,13 @@ def test_forked_processes_consume_and_record_nothing(here: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "4\n"
+
+
+def test_a_loader_of_a_stream_is_described_though_it_has_no_length() -> None:
+    class Stream(torch.utils.data.IterableDataset[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter(range(4))
+
+    found = described(torch.utils.data.DataLoader(Stream(), batch_size=2))
+    assert found["class"].endswith("DataLoader")
+    assert (found["batch_size"], "sampler" in found) == (2, True)

@@ -50,11 +50,13 @@ def described(loader: Any) -> dict[str, Value]:
     torch = _torch()
     found: dict[str, Value | None] = {"class": _name(loader)}
     if torch is not None and isinstance(loader, torch.DataLoader):
+        # Not by its truth, which is its length: that of a stream has none.
+        asked = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
         found |= {
             "dataset": _name(loader.dataset),
             "dataset_length": _length(loader.dataset),
             # The one that is asked; it tells which one it asks itself.
-            "sampler": _about_sampler(loader.batch_sampler or loader.sampler),
+            "sampler": _about_sampler(asked),
             "seed": _seed(loader),
             **_plain(loader, ("batch_size", "drop_last", "num_workers", "in_order")),
         }
