@@ -98,6 +98,15 @@ class TestParts:
             (1, 8, 9),
         ]
 
+    def test_a_pass_that_began_earlier_goes_on_with_its_own_numbers(
+        self, start: Start, told: Told
+    ) -> None:
+        with start() as run, run.step("train") as train:
+            served = train.consume(["a", "b"], ids=list)
+            list(zip(served, served, strict=True))
+        places = [batch.place for batch in told()[0].batches]
+        assert places == [(0, 0), (1, 0), (0, 1), (1, 1)]
+
     def test_many_batches_are_cut_into_several_parts(
         self, start: Start, told: Told, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -6,12 +6,12 @@ recorded that its sampler drew (`loaders.py`), of anything else what it is told 
 
 >>> class Told:
 ...     is_open = True
-...     def begin_epoch(self, epoch, batch): pass
-...     def append(self, *entry): print(entry)
+...     def passing(self, epoch, batch):
+...         return lambda *entry: print(entry)
 >>> served = Consumed([["a", "b"], ["c"]], Told(), ids=list)
 >>> [batch for batch in served]
-(0, ('a', 'b'), None, None)
-(1, ('c',), None, None)
+(('a', 'b'), None, None)
+(('c',), None, None)
 [['a', 'b'], ['c']]
 """
 
@@ -165,9 +165,9 @@ class Consumed:
             order.refuse(f"how its loader draws samples: {_said(error)}")
         served = _Served(self._batches, drawn)
         # Not before there is something to iterate: that may fail, and is then no epoch.
-        order.begin_epoch(self._epoch, first)
+        append = order.passing(self._epoch, first)
         self._epoch += 1
-        served.note = self._note(first, served.take)
+        served.note = self._note(append, served.take)
         served.failed = self._failed
         return served
 
@@ -189,28 +189,22 @@ class Consumed:
         self._order.refuse(f"the rest of epoch {self._epoch - 1}: {_said(error)}")
 
     def _note(
-        self, number: int, take: Callable[[], Any] | None
+        self,
+        append: Callable[[Any, Any, int | None], None],
+        take: Callable[[], Any] | None,
     ) -> Callable[[Any], None]:
         """Return what records one batch."""
-        append = self._order.append
         tokens = _tokens(self._tokens)
         identify = _identify(self._ids)
+        if take is not None and tokens is None:
+            return lambda _: append(take(), None, None)
 
         def note(batch: Any) -> None:
-            nonlocal number
-            samples = None
             ids = take() if take is not None else identify(batch)
-            if ids is None or type(ids) is bytes:
-                samples = _samples(batch)
-            append(number, ids, tokens(batch) if tokens is not None else None, samples)
-            number += 1
+            samples = _samples(batch) if ids is None or type(ids) is bytes else None
+            append(ids, tokens(batch) if tokens is not None else None, samples)
 
-        def note_drawn(_: Any) -> None:
-            nonlocal number
-            append(number, take())  # type: ignore[misc] # seen below
-            number += 1
-
-        return note if take is None or tokens is not None else note_drawn
+        return note
 
 
 class _Served:
@@ -237,9 +231,10 @@ class _Served:
 
     def __next__(self) -> Any:
         batch = self._next()
-        if self.note is not None:
+        note = self.note
+        if note is not None:
             try:
-                self.note(batch)
+                note(batch)
             except RecordingError:
                 raise  # asked for: nothing else raises it
             except Exception as error:  # noqa: BLE001 (whatever it is, training goes on)

@@ -74,7 +74,9 @@ class Drawing:
         self._loader = loader
         self._inner = inner
         self._single = inner.batch_sampler is None
-        self._drawn: deque[Any] = deque()
+        # Without workers none is drawn ahead; when a dataset has raised, one is left.
+        one = None if inner.num_workers or inner is not loader else 1
+        self._drawn: deque[Any] = deque(maxlen=one)
         self._matched = -skipped
         self._restore: Callable[[], None] | None = None
 
@@ -91,7 +93,8 @@ class Drawing:
         # It keeps the sampler for the next pass, if its workers go on.
         iterator._index_sampler = self._sampler()  # noqa: SLF001
         if not self._inner.num_workers:
-            return iterator, self._latest
+            # What was drawn last is what was handed out.
+            return iterator, self._drawn.pop
         if getattr(self._inner, "in_order", True):
             return iterator, lambda: self._until(iterator._rcvd_idx)  # noqa: SLF001
         return iterator, self._by_number(iterator)
@@ -123,12 +126,6 @@ class Drawing:
 
     def _sampler(self) -> Any:
         return self._inner.sampler if self._single else self._inner.batch_sampler
-
-    def _latest(self) -> Any:
-        """Without workers, what was drawn last is what was handed out."""
-        found = self._drawn.pop()
-        self._drawn.clear()
-        return found
 
     def _until(self, received: int) -> Any:
         """Workers finish in any order; the loader counts what it has handed out."""

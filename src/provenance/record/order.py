@@ -19,7 +19,7 @@ from provenance.errors import FormatError, ProvenanceError
 from provenance.model.orders import MAX_BATCHES, MAX_IDS, Batch, Header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from provenance.model.values import Value
     from provenance.record.journal import Journal
@@ -121,32 +121,47 @@ class Order:
             self._batch = batch
         number = self._batch
         self._batch += 1
-        self.append(number, frozen(ids), tokens, samples, step)
-
-    def append(
-        self,
-        batch: int,
-        ids: Any,
-        tokens: Any = None,
-        samples: int | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Add a batch of this epoch; `ids` is taken as it is, and must not change."""
         if self._blocked and not self._has_room():
             return
+        taken = frozen(ids)
         at = self.at if step is None else step
-        self._waiting.append((self._epoch, batch, at, ids, tokens, samples))
+        self._waiting.append((self._epoch, number, at, taken, tokens, samples))
+        self._count(taken)
+
+    def passing(
+        self, epoch: int, batch: int = 0
+    ) -> Callable[[Any, Any, int | None], None]:
+        """Begin another pass over the data, at a batch that need not be its first.
+
+        Returns:
+            What adds the next batch of this pass: what stands for its samples, taken
+            as it is, which must not change; its tokens; how many samples it holds.
+        """
+        self._epoch = epoch
+        self._batch = number = batch
+        wait = self._waiting.append
+
+        def append(ids: Any, tokens: Any, samples: int | None) -> None:
+            nonlocal number
+            if not self._blocked or self._has_room():
+                wait((epoch, number, self.at, ids, tokens, samples))
+                # As `_count` does, which would be one more call for each batch.
+                self._added = added = self._added + 1
+                if ids is not None:
+                    self._added_ids += len(ids)
+                if added >= self._look_at or self._added_ids >= self._look_at_ids:
+                    self._look()
+            number += 1
+
+        return append
+
+    def _count(self, ids: Any) -> None:
         self._added += 1
         if ids is not None:
             self._added_ids += len(ids)
         # Whatever else is to be seen to is not seen to at each batch.
         if self._added >= self._look_at or self._added_ids >= self._look_at_ids:
             self._look()
-
-    def begin_epoch(self, epoch: int, batch: int = 0) -> None:
-        """Begin another pass over the data, at a batch that need not be its first."""
-        self._epoch = epoch
-        self._batch = batch
 
     def cut(self) -> None:
         """Record what has come since the last part."""
