@@ -242,7 +242,8 @@ class Recorder:
             digest = event.work(journal)
         except BaseException as error:  # noqa: BLE001 (a gap says what it was)
             self._note(event, error)
-            self._gap(journal, event.what, event.name, _reason(error))
+            if not self._gap(journal, event.what, event.name, _reason(error)):
+                self._lost.add()
         else:
             self._sync(event, journal)
         finally:
@@ -319,7 +320,6 @@ class Recorder:
         try:
             journal.gap(what, name, why)
         except BaseException as error:  # noqa: BLE001 (the last place to say it)
-            self._lost.add()
             self._say("not even the gap is recorded: %s", _reason(error))
             return False
         return True
