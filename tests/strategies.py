@@ -142,7 +142,8 @@ def batches(draw: st.DrawFn) -> Batch:
         epoch=draw(counts),
         batch=draw(counts),
         step=draw(st.none() | counts),
-        samples=draw(st.none() | counts) if numbers is None else len(numbers),
+        # As few that those of many batches add up to what a fingerprint can hold.
+        samples=draw(st.none() | sizes) if numbers is None else len(numbers),
         tokens=draw(st.none() | counts),
         digest=draw(st.binary(min_size=32, max_size=32)),
         ids=None if numbers is None else pack(numbers),
